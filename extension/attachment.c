@@ -1,0 +1,460 @@
+/*
+ * attachment.c
+ *		What a function is bound to: the configuration tables, cached.
+ *
+ * A function knows its catalogue by the schema that it lives in.  The rows
+ * for that schema are read once from the member tables of the extension and
+ * kept for the backend's life, each attachment in a memory context of its
+ * own, below CacheMemoryContext.
+ *
+ * Coherence: a statement trigger on every configuration table sends a
+ * relcache message for catalogue.attachment (see catalogue_config_changed);
+ * the callback raises a counter, and the next lookup forgets every
+ * attachment.  A pointer handed out stays good until the end of the
+ * transaction: what was forgotten is freed only then.  A procedure that
+ * commits must look its attachment up again.
+ *
+ * The tables are read with the catalog snapshot, as the server reads its own
+ * catalogs: the newest committed state, whatever the isolation level and
+ * whoever calls.
+ */
+#include "catalogue.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* Hash entry; the attachment itself is replaced as a whole. */
+typedef struct AttachmentSlot
+{
+	Oid			schema;			/* hash key (must be first) */
+	Attachment *attachment;		/* NULL while empty */
+} AttachmentSlot;
+
+/* Columns of catalogue.attachment, in order. */
+enum
+{
+	ATTACHMENT_SCHEMA_NAME,
+	ATTACHMENT_CHAPTERS,
+	ATTACHMENT_CHAPTERS_ID,
+	ATTACHMENT_CHAPTERS_FILIERE,
+	ATTACHMENT_CHAPTERS_CREATED_AT,
+	ATTACHMENT_CHAPTERS_AUTHOR,
+	ATTACHMENT_PROFESSORS,
+	ATTACHMENT_PROFESSORS_ID,
+	ATTACHMENT_PROFESSORS_USERNAME,
+	ATTACHMENT_DELETED_FILES,
+	ATTACHMENT_PROFESSOR_PURGES,
+	ATTACHMENT_NATTS
+};
+
+/* The other configuration tables begin (schema_name, ordinal, relation). */
+enum
+{
+	CONFIG_SCHEMA_NAME,
+	CONFIG_ORDINAL,
+	CONFIG_RELATION,
+	CONFIG_FIRST_OWN
+};
+
+#define CONFIG_MAX_NATTS 8
+
+typedef void (*ConfigRowReader) (Attachment *attachment, const Datum *values, const bool *isnull);
+
+static HTAB *attachment_hash = NULL;
+static List *forgotten_contexts = NIL;	/* freed at the end of the transaction */
+static uint64 config_generation = 0;	/* raised by the callback */
+static uint64 hash_generation = 0;	/* what the hash's content was read under */
+static uint64 last_serial = 0;
+static Oid	attachment_relid = InvalidOid;
+
+PG_FUNCTION_INFO_V1(catalogue_bind);
+PG_FUNCTION_INFO_V1(catalogue_config_changed);
+
+static const Attachment *attachment_of_schema(Oid schema);
+static Attachment *load_attachment(Oid schema);
+static void forget_attachments(void);
+static void free_forgotten_contexts(XactEvent event, void *arg);
+static Oid	config_table(const char *name);
+static void read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader);
+static void read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull);
+static void read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull);
+static void read_file_row(Attachment *attachment, const Datum *values, const bool *isnull);
+static void read_also_delete_row(Attachment *attachment, const Datum *values, const bool *isnull);
+static void read_soft_reference_row(Attachment *attachment, const Datum *values,
+									const bool *isnull);
+static char *name_or_null(Datum value, bool isnull);
+static List *string_list(Datum array, Oid element_type);
+
+/*
+ * The attachment that a function created by attach() belongs to.
+ *
+ * Never NULL: a function in a schema that is not attached raises
+ * object_not_in_prerequisite_state.  The result stays good until the end of
+ * the transaction.
+ */
+const Attachment *
+catalogue_attachment_of_function(Oid funcid)
+{
+	Oid			schema = get_func_namespace(funcid);
+
+	if (!OidIsValid(schema))
+		elog(ERROR, "cache lookup failed for function %u", funcid);
+
+	return attachment_of_schema(schema);
+}
+
+/* Called for every relcache message: compares and counts, nothing else. */
+void
+catalogue_attachment_relcache_callback(Oid relid)
+{
+	if (!OidIsValid(relid) || !OidIsValid(attachment_relid) || relid == attachment_relid)
+	{
+		config_generation++;
+		attachment_relid = InvalidOid;	/* dropped and created again? look again */
+	}
+}
+
+/*
+ * catalogue.bind(schema name, binding jsonb)
+ *		RETURNS TABLE (status text, object text, detail text)
+ *
+ * Runs catalogue.bind_for(caller, schema, binding) as the extension's owner
+ * and passes its rows on.  Functions in C can be created only by superusers,
+ * and the configuration tables are written only by their owner; bind_for()
+ * does both, for a caller whose rights it checks itself.  This is the only
+ * step of attach() and detach() that runs with more than the caller's rights.
+ */
+Datum
+catalogue_bind(PG_FUNCTION_ARGS)
+{
+	static const char *const query =
+		"SELECT status, object, detail FROM catalogue.bind_for($1, $2, $3)";
+	Oid			argtypes[3] = {OIDOID, NAMEOID, JSONBOID};
+	Datum		args[3] = {ObjectIdGetDatum(GetUserId()), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	config;
+	Oid			owner;
+	Oid			save_userid;
+	int			save_sec_context;
+	int			ret;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+
+	config = table_open(config_table("attachment"), AccessShareLock);
+	owner = config->rd_rel->relowner;
+	table_close(config, NoLock);
+
+	/* After an ERROR the end of the (sub)transaction restores the user. */
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+
+	SPI_connect();
+	ret = SPI_execute_with_args(query, lengthof(argtypes), argtypes, args, NULL, false, 0);
+	if (ret != SPI_OK_SELECT)
+		elog(ERROR, "binding failed: %s", SPI_result_code_string(ret));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
+	SPI_finish();
+
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+
+	return (Datum) 0;
+}
+
+/*
+ * catalogue.config_changed() RETURNS trigger
+ *
+ * Statement trigger on the configuration tables: tells every backend, at
+ * commit, to read them again.
+ */
+Datum
+catalogue_config_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"config_changed\" was not called by trigger manager"));
+
+	CacheInvalidateRelcacheByRelid(config_table("attachment"));
+
+	return PointerGetDatum(NULL);
+}
+
+static const Attachment *
+attachment_of_schema(Oid schema)
+{
+	AttachmentSlot *slot;
+	bool		found;
+
+	if (attachment_hash == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AttachmentSlot)};
+
+		RegisterXactCallback(free_forgotten_contexts, NULL);
+		attachment_hash = hash_create("catalogue attachments", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+
+	AcceptInvalidationMessages();
+	if (hash_generation != config_generation)
+		forget_attachments();
+
+	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
+	if (slot == NULL || slot->attachment == NULL)
+	{
+		Attachment *attachment = load_attachment(schema);
+
+		slot = hash_search(attachment_hash, &schema, HASH_ENTER, &found);
+		slot->attachment = attachment;
+	}
+
+	return slot->attachment;
+}
+
+/*
+ * Reads a schema's configuration into a context of its own.
+ *
+ * A change that arrives while we read raises config_generation above the
+ * value that hash_generation was set to before, so that the next lookup
+ * reads again.
+ */
+static Attachment *
+load_attachment(Oid schema)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment",
+											  ALLOCSET_SMALL_SIZES);
+	Attachment *attachment = MemoryContextAllocZero(cxt, sizeof(Attachment));
+
+	attachment->schema = schema;
+	attachment->serial = ++last_serial;
+	attachment->cxt = cxt;
+	attachment->schema_name = MemoryContextStrdup(cxt, get_namespace_name(schema));
+
+	attachment_relid = config_table("attachment");
+	read_config_table("attachment", attachment, read_attachment_row);
+	if (!OidIsValid(attachment->deleted_files))
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("schema \"%s\" is not attached", attachment->schema_name),
+				errhint("Run SELECT * FROM catalogue.attach(%s).",
+						quote_literal_cstr(attachment->schema_name)));
+	read_config_table("lookup", attachment, read_lookup_row);
+	read_config_table("file_column", attachment, read_file_row);
+	read_config_table("also_delete", attachment, read_also_delete_row);
+	read_config_table("soft_reference", attachment, read_soft_reference_row);
+
+	MemoryContextSetIdentifier(cxt, attachment->schema_name);
+	MemoryContextSetParent(cxt, CacheMemoryContext);
+
+	return attachment;
+}
+
+/* Empties the hash; callers up the stack may still hold what was in it. */
+static void
+forget_attachments(void)
+{
+	HASH_SEQ_STATUS status;
+	AttachmentSlot *slot;
+
+	hash_generation = config_generation;
+
+	hash_seq_init(&status, attachment_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+	{
+		if (slot->attachment != NULL)
+		{
+			MemoryContext oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+
+			forgotten_contexts = lappend(forgotten_contexts, slot->attachment->cxt);
+			MemoryContextSwitchTo(oldcxt);
+			slot->attachment = NULL;
+		}
+	}
+}
+
+static void
+free_forgotten_contexts(XactEvent event, void *arg)
+{
+	ListCell   *lc;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE &&
+		event != XACT_EVENT_PARALLEL_COMMIT && event != XACT_EVENT_PARALLEL_ABORT)
+		return;
+
+	foreach(lc, forgotten_contexts)
+		MemoryContextDelete(lfirst(lc));
+	list_free(forgotten_contexts);
+	forgotten_contexts = NIL;
+}
+
+static Oid
+config_table(const char *name)
+{
+	Oid			relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation \"catalogue.%s\" does not exist", name),
+				errhint("Run CREATE EXTENSION catalogue."));
+
+	return relid;
+}
+
+/*
+ * Hands the rows of one configuration table that belong to the attachment's
+ * schema to a reader, in the order of the primary key (schema_name, ordinal).
+ */
+static void
+read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader)
+{
+	Relation	rel = table_open(config_table(name), AccessShareLock);
+	Relation	index = index_open(config_table(psprintf("%s_pkey", name)), AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	NameData	schema_name;
+	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->cxt);
+
+	namestrcpy(&schema_name, attachment->schema_name);
+	ScanKeyInit(&key, CONFIG_SCHEMA_NAME + 1, BTEqualStrategyNumber, F_NAMEEQ,
+				NameGetDatum(&schema_name));
+
+	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		Datum		values[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+		bool		isnull[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+
+		Assert(RelationGetDescr(rel)->natts <= lengthof(values));
+		heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
+		reader(attachment, values, isnull);
+	}
+	systable_endscan_ordered(scan);
+
+	MemoryContextSwitchTo(oldcxt);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull)
+{
+	if (!isnull[ATTACHMENT_CHAPTERS])
+		attachment->chapters = DatumGetObjectId(values[ATTACHMENT_CHAPTERS]);
+	attachment->chapters_id = name_or_null(values[ATTACHMENT_CHAPTERS_ID],
+										   isnull[ATTACHMENT_CHAPTERS_ID]);
+	attachment->chapters_filiere = name_or_null(values[ATTACHMENT_CHAPTERS_FILIERE],
+												isnull[ATTACHMENT_CHAPTERS_FILIERE]);
+	attachment->chapters_created_at = name_or_null(values[ATTACHMENT_CHAPTERS_CREATED_AT],
+												   isnull[ATTACHMENT_CHAPTERS_CREATED_AT]);
+	attachment->chapters_author = name_or_null(values[ATTACHMENT_CHAPTERS_AUTHOR],
+											   isnull[ATTACHMENT_CHAPTERS_AUTHOR]);
+	if (!isnull[ATTACHMENT_PROFESSORS])
+		attachment->professors = DatumGetObjectId(values[ATTACHMENT_PROFESSORS]);
+	attachment->professors_id = name_or_null(values[ATTACHMENT_PROFESSORS_ID],
+											 isnull[ATTACHMENT_PROFESSORS_ID]);
+	attachment->professors_username = name_or_null(values[ATTACHMENT_PROFESSORS_USERNAME],
+												   isnull[ATTACHMENT_PROFESSORS_USERNAME]);
+	attachment->deleted_files = DatumGetObjectId(values[ATTACHMENT_DELETED_FILES]);
+	attachment->professor_purges = DatumGetObjectId(values[ATTACHMENT_PROFESSOR_PURGES]);
+}
+
+/* catalogue.lookup: kind, id, code, nom, parent */
+static void
+read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull)
+{
+	LookupBinding *lookup = palloc(sizeof(LookupBinding));
+	const int	first = CONFIG_FIRST_OWN;
+
+	lookup->relid = DatumGetObjectId(values[CONFIG_RELATION]);
+	lookup->kind = TextDatumGetCString(values[first]);
+	lookup->id = name_or_null(values[first + 1], false);
+	lookup->code = name_or_null(values[first + 2], false);
+	lookup->nom = name_or_null(values[first + 3], false);
+	lookup->parent = name_or_null(values[first + 4], isnull[first + 4]);
+	attachment->lookups = lappend(attachment->lookups, lookup);
+}
+
+/* catalogue.file_column: column, separator */
+static void
+read_file_row(Attachment *attachment, const Datum *values, const bool *isnull)
+{
+	FileBinding *file = palloc(sizeof(FileBinding));
+	const int	first = CONFIG_FIRST_OWN;
+
+	file->relid = DatumGetObjectId(values[CONFIG_RELATION]);
+	file->column = name_or_null(values[first], false);
+	file->separator = isnull[first + 1] ? NULL : TextDatumGetCString(values[first + 1]);
+	attachment->files = lappend(attachment->files, file);
+}
+
+/* catalogue.also_delete: columns */
+static void
+read_also_delete_row(Attachment *attachment, const Datum *values, const bool *isnull)
+{
+	AlsoDeleteBinding *edge = palloc(sizeof(AlsoDeleteBinding));
+
+	edge->relid = DatumGetObjectId(values[CONFIG_RELATION]);
+	edge->columns = string_list(values[CONFIG_FIRST_OWN], NAMEOID);
+	attachment->also_delete = lappend(attachment->also_delete, edge);
+}
+
+/* catalogue.soft_reference: column, type_column, type_values */
+static void
+read_soft_reference_row(Attachment *attachment, const Datum *values, const bool *isnull)
+{
+	SoftReferenceBinding *reference = palloc(sizeof(SoftReferenceBinding));
+	const int	first = CONFIG_FIRST_OWN;
+
+	reference->relid = DatumGetObjectId(values[CONFIG_RELATION]);
+	reference->column = name_or_null(values[first], false);
+	reference->type_column = name_or_null(values[first + 1], isnull[first + 1]);
+	reference->type_values = isnull[first + 2] ? NIL : string_list(values[first + 2], TEXTOID);
+	attachment->soft_references = lappend(attachment->soft_references, reference);
+}
+
+static char *
+name_or_null(Datum value, bool isnull)
+{
+	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
+/* The elements of a name[] or text[] without NULLs, as C strings. */
+static List *
+string_list(Datum array, Oid element_type)
+{
+	List	   *strings = NIL;
+	Datum	   *elements;
+	int			nelements;
+
+	if (element_type == NAMEOID)
+		deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+						  &elements, NULL, &nelements);
+	else
+		deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+						  &elements, NULL, &nelements);
+
+	for (int i = 0; i < nelements; i++)
+		strings = lappend(strings, element_type == NAMEOID
+						  ? name_or_null(elements[i], false)
+						  : TextDatumGetCString(elements[i]));
+
+	return strings;
+}

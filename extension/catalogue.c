@@ -1,0 +1,73 @@
+/*
+ * catalogue.c
+ *		Module entry: settings and the one relcache callback.
+ *
+ * The library is loaded by the first call of one of its functions (or while
+ * the planner sizes such a call), never by shared_preload_libraries, so
+ * everything here may run in the middle of a query.  A backend has ten
+ * relcache callback slots for core and all extensions together: we take one
+ * and hand each message to the rooms that care.
+ */
+#include "catalogue.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+#include "utils/inval.h"
+
+CATALOGUE_MODULE_MAGIC;
+
+int			catalogue_lookup_ttl = 600;
+int			catalogue_cache_size = 8192;
+bool		catalogue_enable_stream = true;
+bool		catalogue_skip_proven_checks = true;
+
+void		_PG_init(void);
+static void relcache_callback(Datum arg, Oid relid);
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("catalogue.lookup_ttl",
+							"Sets how long a cached lookup result may be served.",
+							"0 turns the lookup cache off.",
+							&catalogue_lookup_ttl,
+							600, 0, INT_MAX / 1000,
+							PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("catalogue.cache_size",
+							"Sets the memory that a backend's lookup cache may take.",
+							"The least recently used entry goes first.",
+							&catalogue_cache_size,
+							8192, 0, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("catalogue.enable_stream",
+							 "Enables the planner's use of streaming scans for the extension's functions.",
+							 NULL,
+							 &catalogue_enable_stream,
+							 true,
+							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("catalogue.skip_proven_checks",
+							 "Skips cascade triggers that a batch deletion has proven to find nothing.",
+							 NULL,
+							 &catalogue_skip_proven_checks,
+							 true,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("catalogue");
+
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+/* May run wherever a lock is taken: the rooms only count or compare. */
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	catalogue_attachment_relcache_callback(relid);
+}

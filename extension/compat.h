@@ -1,0 +1,38 @@
+/*
+ * compat.h
+ *		What differs between the supported server versions, and nothing else.
+ *
+ * The rest of the sources are written for the newest server; here the older
+ * ones are taught its names.  PostgreSQL 16 has no test run of its own: of
+ * the interfaces below it has either 15's or 17's, as the conditions say.
+ */
+#ifndef CATALOGUE_COMPAT_H
+#define CATALOGUE_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "catalogue needs PostgreSQL 15 or later"
+#endif
+
+/* 16: one object_aclcheck() for every catalog in place of pg_proc_aclcheck() and its kin. */
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "utils/acl.h"
+
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	Assert(classid == ProcedureRelationId || classid == NamespaceRelationId);
+	return classid == ProcedureRelationId ? pg_proc_aclcheck(objectid, roleid, mode)
+										  : pg_namespace_aclcheck(objectid, roleid, mode);
+}
+#endif
+
+/* 18: a module can name itself and its version to pg_get_loaded_modules(). */
+#if PG_VERSION_NUM >= 180000
+#define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "catalogue", .version = "1.0")
+#else
+#define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif							/* CATALOGUE_COMPAT_H */
