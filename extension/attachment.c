@@ -120,6 +120,16 @@ catalogue_attachment_of_function(Oid funcid)
 	return attachment_of_schema(schema);
 }
 
+/*
+ * The table whose relcache messages say that an attachment has changed: what
+ * a plan made from an attachment depends on.
+ */
+Oid
+catalogue_config_relid(void)
+{
+	return config_table("attachment");
+}
+
 /* Called for every relcache message: compares and counts, nothing else. */
 void
 catalogue_attachment_relcache_callback(Oid relid)

@@ -8,7 +8,7 @@
  * relcache callback slots for core and all extensions together: we take one
  * and hand each message to the rooms that care.
  */
-#include "catalogue.h"
+#include "tuple_source.h"
 
 #include <limits.h>
 
@@ -63,6 +63,7 @@ _PG_init(void)
 	MarkGUCPrefixReserved("catalogue");
 
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	catalogue_stream_scan_init();
 }
 
 /* May run wherever a lock is taken: the rooms only count or compare. */

@@ -89,6 +89,7 @@ typedef struct Attachment
 } Attachment;
 
 extern const Attachment *catalogue_attachment_of_function(Oid funcid);
+extern Oid	catalogue_config_relid(void);
 extern void catalogue_attachment_relcache_callback(Oid relid);
 
 #endif							/* CATALOGUE_H */

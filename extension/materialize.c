@@ -1,0 +1,44 @@
+/*
+ * materialize.c
+ *		All rows of a tuple source into a tuplestore.
+ *
+ * For calls where no plan node can stand: in a select list, in a PL/pgSQL
+ * expression, WITH ORDINALITY, or with catalogue.enable_stream off.  The
+ * source lives inside the one call, so nothing stays open between calls.
+ */
+#include "tuple_source.h"
+
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+/*
+ * Answers a set-returning call in materialize mode; the body of every SQL
+ * function that has a source.
+ */
+Datum
+catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TupleSource *source;
+	TupleTableSlot *slot;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), bms_make_singleton(0));
+	methods->open(source, fcinfo->args, rsinfo->setResult);
+
+	slot = MakeSingleTupleTableSlot(source->tupdesc, source->slot_ops);
+	while (methods->next(source, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_puttupleslot(rsinfo->setResult, slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+
+	methods->close(source);
+	methods->end(source);
+
+	return (Datum) 0;
+}

@@ -1,0 +1,411 @@
+/*
+ * stream_scan.c
+ *		The CustomScan that stands in for a call of one of our functions.
+ *
+ * INTERFACE ROUTINES
+ *		catalogue_stream_scan_init	registers the node and the planner hook
+ *		add_stream_path				the hook: a path for FROM function(...)
+ *		plan_stream_scan			path -> plan
+ *		begin/exec/rescan/end		executor callbacks
+ *		explain_stream_scan			index, condition, position
+ *
+ * A function scan copies every row whole into a tuplestore before the first
+ * one is returned.  This node pulls rows from the function's tuple source
+ * straight into a slot of the source's own kind, so that only the columns
+ * which the query asks for are deformed, nothing is detoasted that it does
+ * not ask for, and a LIMIT above it ends the work.
+ *
+ * There is no relation behind an RTE_FUNCTION, so scanrelid is 0 and
+ * custom_scan_tlist describes the function's row type, column for column.
+ * The node's tables are not in the range table either: their OIDs are added
+ * to the plan's dependencies, and the source locks them when it begins.
+ *
+ * The call's arguments are custom_exprs, for the planner to put Params into
+ * (LATERAL, prepared statements, sub-selects).  custom_private is a list of
+ * two lists: (function OID, method index) and the columns looked at.
+ */
+#include "tuple_source.h"
+
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+/* Every function that can be streamed. */
+static const TupleSourceMethods *const tuple_sources[] = {
+	&catalogue_chapter_source,
+};
+
+typedef struct StreamScanState
+{
+	CustomScanState css;		/* (must be first) */
+	Oid			funcid;
+	const TupleSourceMethods *methods;
+	Bitmapset  *columns;		/* attribute numbers that the query looks at */
+	List	   *args;			/* of ExprState * */
+	TupleSource *source;		/* NULL in EXPLAIN without ANALYZE */
+	bool		is_open;
+} StreamScanState;
+
+static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
+
+static void add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
+static int	find_tuple_source(Oid funcid);
+static bool collect_columns(RelOptInfo *rel, List **columns);
+static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
+							  List *tlist, List *clauses, List *custom_plans);
+static List *row_type_tlist(Oid funcid, Index rti);
+
+static Node *create_stream_scan_state(CustomScan *cscan);
+static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *exec_stream_scan(CustomScanState *node);
+static void rescan_stream_scan(CustomScanState *node);
+static void end_stream_scan(CustomScanState *node);
+static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es);
+
+static TupleTableSlot *next_row(ScanState *ss);
+static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
+static void open_source(StreamScanState *state);
+
+static const CustomPathMethods path_methods = {
+	.CustomName = "Catalogue Stream",
+	.PlanCustomPath = plan_stream_scan,
+};
+
+static const CustomScanMethods scan_methods = {
+	.CustomName = "Catalogue Stream",
+	.CreateCustomScanState = create_stream_scan_state,
+};
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = "Catalogue Stream",
+	.BeginCustomScan = begin_stream_scan,
+	.ExecCustomScan = exec_stream_scan,
+	.EndCustomScan = end_stream_scan,
+	.ReScanCustomScan = rescan_stream_scan,
+	.ExplainCustomScan = explain_stream_scan,
+};
+
+/* Called once, while the library is loaded. */
+void
+catalogue_stream_scan_init(void)
+{
+	RegisterCustomScanMethods(&scan_methods);
+	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = add_stream_path;
+}
+
+/*
+ * Replaces the paths of a call of one of our functions by a streaming one.
+ *
+ * The library may have been loaded by this very query: the planner asks the
+ * function's support function for its row estimate before it makes paths.
+ */
+static void
+add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	FuncExpr   *call;
+	int			method;
+	List	   *columns;
+	TupleSourceEstimate estimate = {0};
+	CustomPath *path;
+
+	if (prev_set_rel_pathlist_hook)
+		prev_set_rel_pathlist_hook(root, rel, rti, rte);
+
+	if (rte->rtekind != RTE_FUNCTION || !catalogue_enable_stream ||
+		rte->funcordinality || list_length(rte->functions) != 1)
+		return;
+	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	if (!IsA(call, FuncExpr) || (method = find_tuple_source(call->funcid)) < 0)
+		return;
+	if (!collect_columns(rel, &columns))
+		return;
+
+	tuple_sources[method]->estimate(call->funcid, call->args, &estimate);
+
+	path = makeNode(CustomPath);
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
+	path->path.parallel_safe = rel->consider_parallel;
+	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
+	path->path.startup_cost = estimate.startup_cost;
+	path->path.total_cost = estimate.total_cost;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_private = list_make2(list_make2_oid(call->funcid, (Oid) method), columns);
+	path->methods = &path_methods;
+
+	/*
+	 * A function scan's cost leaves out what happens inside the function, so
+	 * the two cannot be compared; it does all that this path does, and then
+	 * copies.
+	 */
+	rel->pathlist = list_make1(path);
+	rel->partial_pathlist = NIL;
+
+	/* What the call would have made the plan depend on, and our tables. */
+	record_plan_function_dependency(root, call->funcid);
+	root->glob->relationOids = list_concat(root->glob->relationOids, estimate.relation_oids);
+	if (estimate.depends_on_role)
+		root->glob->dependsOnRole = true;
+}
+
+/*
+ * Index of the source whose C function a call would reach, or -1.
+ *
+ * Asking the function manager is the exact test: for a function that a DBA
+ * made SECURITY DEFINER, gave SET clauses, or that a loaded module hooks, it
+ * answers with fmgr_security_definer(), and no node can stand for the call.
+ * All our functions have a support function, few others do: that spares most
+ * calls the question.
+ */
+static int
+find_tuple_source(Oid funcid)
+{
+	FmgrInfo	flinfo;
+
+	if (!OidIsValid(get_func_support(funcid)))
+		return -1;
+
+	fmgr_info(funcid, &flinfo);
+	for (int i = 0; i < lengthof(tuple_sources); i++)
+	{
+		if (flinfo.fn_addr == tuple_sources[i]->function)
+			return i;
+	}
+
+	return -1;
+}
+
+/*
+ * The columns of the function's row type that the query looks at.  False for
+ * a reference to the row as a whole, which the scan's slot does not have:
+ * also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
+ */
+static bool
+collect_columns(RelOptInfo *rel, List **columns)
+{
+	Bitmapset  *attrs = NULL;
+	int			attr = -1;
+	ListCell   *lc;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
+	foreach(lc, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
+
+	*columns = NIL;
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+	{
+		int			attnum = attr + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum == InvalidAttrNumber)
+			return false;
+		*columns = lappend_int(*columns, attnum);
+	}
+
+	return true;
+}
+
+static Plan *
+plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
+				 List *clauses, List *custom_plans)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	FuncExpr   *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	CustomScan *cscan = makeNode(CustomScan);
+
+	cscan->scan.plan.targetlist = tlist;
+	cscan->scan.plan.qual = extract_actual_clauses(clauses, false);
+	cscan->scan.scanrelid = 0;
+	cscan->flags = best_path->flags;
+	cscan->custom_exprs = copyObject(call->args);
+	cscan->custom_private = best_path->custom_private;
+	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid);
+	cscan->methods = &scan_methods;
+
+	return &cscan->scan.plan;
+}
+
+/*
+ * The function's row type as a target list.  A column dropped from the
+ * application's table stays in its row type; a NULL keeps its place.
+ */
+static List *
+row_type_tlist(Oid funcid, Index rti)
+{
+	List	   *tlist = NIL;
+	TupleDesc	tupdesc;
+
+	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function %u does not return a row type", funcid);
+
+	for (AttrNumber attno = 1; attno <= tupdesc->natts; attno++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, attno - 1);
+		Expr	   *expr;
+
+		if (att->attisdropped)
+			expr = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
+		else
+			expr = (Expr *) makeVar(rti, attno, att->atttypid, att->atttypmod, att->attcollation,
+									0);
+		tlist = lappend(tlist, makeTargetEntry(expr, attno, NULL, false));
+	}
+
+	return tlist;
+}
+
+static Node *
+create_stream_scan_state(CustomScan *cscan)
+{
+	StreamScanState *state = (StreamScanState *) newNode(sizeof(StreamScanState),
+														 T_CustomScanState);
+	List	   *ids = linitial(cscan->custom_private);
+	ListCell   *lc;
+
+	state->css.methods = &exec_methods;
+	state->funcid = linitial_oid(ids);
+	state->methods = tuple_sources[lsecond_oid(ids)];
+	foreach(lc, (List *) lsecond(cscan->custom_private))
+		state->columns = bms_add_member(state->columns, lfirst_int(lc));
+
+	return (Node *) state;
+}
+
+/*
+ * Takes the rights that the call would have needed, begins the source, and
+ * makes the scan slot one of the source's kind.
+ */
+static void
+begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
+{
+	StreamScanState *state = (StreamScanState *) node;
+	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
+	AclResult	aclresult;
+	TupleDesc	planned = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+
+	state->args = ExecInitExprList(cscan->custom_exprs, &node->ss.ps);
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	aclresult = object_aclcheck(ProcedureRelationId, state->funcid, GetUserId(), ACL_EXECUTE);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
+	InvokeFunctionExecuteHook(state->funcid);
+
+	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
+
+	/*
+	 * The source's tables were not locked while the plan was checked for
+	 * validity, so that their row type can have changed a moment ago.
+	 */
+	if (planned->natts != state->source->tupdesc->natts)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cached plan must not change result type"));
+
+	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops);
+	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
+	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
+}
+
+static TupleTableSlot *
+exec_stream_scan(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_row, recheck_row);
+}
+
+static TupleTableSlot *
+next_row(ScanState *ss)
+{
+	StreamScanState *state = (StreamScanState *) ss;
+
+	if (!state->is_open)
+		open_source(state);
+	if (!state->methods->next(state->source, ss->ss_ScanTupleSlot))
+		ExecClearTuple(ss->ss_ScanTupleSlot);
+
+	return ss->ss_ScanTupleSlot;
+}
+
+/* Not reached: a query with row marks looks at whole rows, and has no node. */
+static bool
+recheck_row(ScanState *ss, TupleTableSlot *slot)
+{
+	return true;
+}
+
+static void
+open_source(StreamScanState *state)
+{
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	NullableDatum args[FUNC_MAX_ARGS];
+	int			nargs = 0;
+	ListCell   *lc;
+
+	foreach(lc, state->args)
+	{
+		args[nargs].value = ExecEvalExprSwitchContext(lfirst(lc), econtext, &args[nargs].isnull);
+		nargs++;
+	}
+	state->methods->open(state->source, args, NULL);
+	state->is_open = true;
+}
+
+static void
+rescan_stream_scan(CustomScanState *node)
+{
+	StreamScanState *state = (StreamScanState *) node;
+
+	if (state->is_open)
+	{
+		ExecClearTuple(node->ss.ss_ScanTupleSlot);
+		state->methods->close(state->source);
+		state->is_open = false;
+	}
+	ExecScanReScan(&node->ss);
+}
+
+static void
+end_stream_scan(CustomScanState *node)
+{
+	StreamScanState *state = (StreamScanState *) node;
+
+	if (state->source == NULL)
+		return;
+	ExecClearTuple(node->ss.ss_ScanTupleSlot);
+	if (state->is_open)
+		state->methods->close(state->source);
+	state->methods->end(state->source);
+}
+
+static void
+explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	StreamScanState *state = (StreamScanState *) node;
+	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
+	List	   *args = NIL;
+	ListCell   *lc;
+
+	foreach(lc, cscan->custom_exprs)
+		args = lappend(args, deparse_expression(lfirst(lc), context, es->verbose, false));
+	state->methods->explain(state->funcid, state->source, args, es);
+}
