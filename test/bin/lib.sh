@@ -37,3 +37,36 @@ as_root() {
         die 'this takes root, and sudo is not installed' "As root, run: $*"
     fi
 }
+
+# attend COMMAND...: runs it in the background and waits, since bash acts on a
+# signal at once only when it waits.  Its process group has the number $attended.
+attended=
+attend() {
+    set -m
+    "$@" &
+    set +m
+    attended=$!
+    wait "$attended"
+}
+
+# copy_tree DIRECTORY: what git tracks or would track; without git (a release's
+# tarball) everything but objects, which a VPATH build would take for its own.
+copy_tree() {
+    local files
+    files=$(mktemp)
+    if tracked_files >"$files" 2>/dev/null; then
+        tar -C "$top" --null -T "$files" -cf - | tar -C "$1" -xf -
+    else
+        tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . |
+            tar -C "$1" -xf -
+    fi
+    rm -f "$files"
+}
+tracked_files() {
+    local file
+    [ -e "$top/.git" ] || return 1
+    git -c "safe.directory=$top" -C "$top" ls-files -z --cached --others --exclude-standard |
+        while IFS= read -r -d '' file; do
+            [ ! -e "$top/$file" ] || printf '%s\0' "$file"
+        done
+}

@@ -77,17 +77,10 @@ marked_processes() {
     { grep -lszxF "CATALOGUE_SCRATCH=$scratch" /proc/[0-9]*/environ || true; } | cut -d / -f 3
 }
 
-# run COMMAND...: as the server's user.  In the background, since bash acts on a
-# signal only when it waits; but an interactive program needs the terminal.
+# run COMMAND...: as the server's user
 run() {
-    if [ -t 0 ]; then
-        "${drop[@]}" "$@"
-    else
-        set -m
-        "${drop[@]}" "$@" &
-        set +m
-        wait $!
-    fi
+    # an interactive program needs the terminal
+    if [ -t 0 ]; then "${drop[@]}" "$@"; else attend "${drop[@]}" "$@"; fi
 }
 
 # quietly LOG COMMAND...: shows what the command says only when it fails.
@@ -96,25 +89,6 @@ quietly() {
     run "${@:2}" >"$log" 2>&1 || status=$?
     [ "$status" -eq 0 ] || cat "$log" >&2
     return "$status"
-}
-
-# What git tracks or would track; without git (a release's tarball) everything
-# but objects, which a VPATH build would take for its own.
-copy_tree() {
-    if tracked_files >"$scratch/files" 2>/dev/null; then
-        tar -C "$top" --null -T "$scratch/files" -cf - | tar -C "$scratch/src" -xf -
-    else
-        tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . |
-            tar -C "$scratch/src" -xf -
-    fi
-}
-tracked_files() {
-    local file
-    [ -e "$top/.git" ] || return 1
-    git -c "safe.directory=$top" -C "$top" ls-files -z --cached --others --exclude-standard |
-        while IFS= read -r -d '' file; do
-            [ ! -e "$top/$file" ] || printf '%s\0' "$file"
-        done
 }
 
 # PostgreSQL finds its libraries and its SQL relative to its programs, so a copy
@@ -151,14 +125,14 @@ borrow_pgtap() {
 # build DIRECTORY [VARIABLE=VALUE]...: out of the tree, with every processor.
 build() {
     "${drop[@]}" mkdir -p "$scratch/$1"
-    quietly "$1.log" make -C "$scratch/$1" -f "$scratch/src/Makefile" -j "$(nproc)" "${@:2}"
+    quietly "$1.log" make -s -C "$scratch/$1" -f "$scratch/src/Makefile" -j "$(nproc)" "${@:2}"
 }
 
 # Copies what is needed and hands it to the user who runs the server.
 prepare() {
     "$top/test/bin/setup"
     make_scratch
-    copy_tree
+    copy_tree "$scratch/src"
     copy_installation
     [ -z "$server_user" ] || chown -R "$server_user" "$scratch"
     cd "$scratch/src"
@@ -168,7 +142,7 @@ prepare() {
 # nobody else gets in.
 start_server() {
     export PGHOST=$scratch/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres PGDATA=$scratch/data
-    quietly initdb.log initdb --username=postgres --auth=trust --no-sync --no-locale --encoding=UTF8
+    quietly initdb.log initdb --username=postgres --auth=trust --no-sync --no-locale --encoding=UTF8 || return
     cat >>"$PGDATA/postgresql.conf" <<CONF
 listen_addresses = ''
 unix_socket_directories = '$PGHOST'
@@ -176,6 +150,8 @@ unix_socket_permissions = 0700
 fsync = off
 log_line_prefix = '%m [%p] %q%d '
 CONF
-    quietly pg_ctl.log pg_ctl --wait --log="$scratch/server.log" start ||
-        { cat "$scratch/server.log" >&2; return 1; }
+    if ! quietly pg_ctl.log pg_ctl --wait --log="$scratch/server.log" start; then
+        cat "$scratch/server.log" >&2
+        return 1
+    fi
 }
