@@ -15,7 +15,7 @@ files = $(patsubst $(source)%,%,$(wildcard $(source)$(1)))
 
 OBJS = $(patsubst %.c,%.o,$(call files,extension/*.c))
 DATA = $(call files,extension/catalogue--*.sql)
-DOCS = README.md
+DOCS = $(call files,README.md)
 
 REGRESS = $(patsubst sql/%.sql,%,$(call files,sql/*.sql))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(call files,test/isolation/specs/*.spec))
