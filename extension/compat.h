@@ -35,4 +35,4 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-#endif							/* CATALOGUE_COMPAT_H */
+#endif /* CATALOGUE_COMPAT_H */

@@ -75,11 +75,11 @@ enum
 /* A range of the order, as one condition. */
 typedef enum ChapterLeg
 {
-	LEG_NEWEST,					/* from the start */
-	LEG_BEFORE,					/* created_at < before_at */
-	LEG_AFTER,					/* (created_at, id) < (before_at, before_id) */
-	LEG_UNDATED,				/* created_at IS NULL */
-	LEG_UNDATED_AFTER,			/* created_at IS NULL AND id < before_id */
+	LEG_NEWEST,		   /* from the start */
+	LEG_BEFORE,		   /* created_at < before_at */
+	LEG_AFTER,		   /* (created_at, id) < (before_at, before_id) */
+	LEG_UNDATED,	   /* created_at IS NULL */
+	LEG_UNDATED_AFTER, /* created_at IS NULL AND id < before_id */
 	LEG_END
 } ChapterLeg;
 
@@ -91,72 +91,72 @@ typedef enum ChapterLeg
 /* What the reference query's generic plan says. */
 typedef struct ReferencePlan
 {
-	int			generation;		/* of the cached plan that this was read from */
-	bool		depends_on_role;
-	double		rows;			/* of a whole filière */
-	Cost		startup_cost;
-	Cost		total_cost;
-	AttrNumber	filiere_attno;
-	AttrNumber	created_at_attno;
-	AttrNumber	id_attno;
-	const char *not_streamed;	/* why the index cannot be read here; NULL if it can */
-	Oid			indexid;
+	int generation; /* of the cached plan that this was read from */
+	bool depends_on_role;
+	double rows; /* of a whole filière */
+	Cost startup_cost;
+	Cost total_cost;
+	AttrNumber filiere_attno;
+	AttrNumber created_at_attno;
+	AttrNumber id_attno;
+	const char *not_streamed; /* why the index cannot be read here; NULL if it can */
+	Oid indexid;
 	ScanDirection direction;
-	FmgrInfo	equality;		/* filière column = argument */
+	FmgrInfo equality; /* filière column = argument */
 } ReferencePlan;
 
 /* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
-	Oid			funcid;			/* hash key (must be first) */
-	uint64		serial;			/* of the attachment that this was made from */
-	Oid			relid;
-	bool		several;		/* takes an array of filières */
-	Oid			filiere_type;	/* of the column */
-	Oid			id_type;
-	Oid			created_at_type;
-	Oid			argument_type;	/* filiere_type, or its array type */
-	SPIPlanPtr	reference;		/* one filière from the start */
-	ReferencePlan plan;			/* what it looked like last */
-	SPIPlanPtr	legs[LEG_END];	/* what runs where the source cannot stream */
-	SPIPlanPtr	position;		/* created_at of an id */
+	Oid funcid;	   /* hash key (must be first) */
+	uint64 serial; /* of the attachment that this was made from */
+	Oid relid;
+	bool several;	  /* takes an array of filières */
+	Oid filiere_type; /* of the column */
+	Oid id_type;
+	Oid created_at_type;
+	Oid argument_type;		  /* filiere_type, or its array type */
+	SPIPlanPtr reference;	  /* one filière from the start */
+	ReferencePlan plan;		  /* what it looked like last */
+	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream */
+	SPIPlanPtr position;	  /* created_at of an id */
 } ChapterFeed;
 
 /* One ordered index scan: one filière. */
 typedef struct ChapterScan
 {
-	Datum		filiere;
-	ChapterLeg	leg;
-	IndexScanDesc scan;			/* NULL between legs, and at the end */
-	TupleTableSlot *slot;		/* current row, where several are merged */
-	bool		undated;
-	Datum		created_at;		/* of the current row, in the slot's memory */
-	Datum		id;
+	Datum filiere;
+	ChapterLeg leg;
+	IndexScanDesc scan;	  /* NULL between legs, and at the end */
+	TupleTableSlot *slot; /* current row, where several are merged */
+	bool undated;
+	Datum created_at; /* of the current row, in the slot's memory */
+	Datum id;
 } ChapterScan;
 
 typedef struct ChapterSource
 {
-	TupleSource base;			/* (must be first) */
+	TupleSource base; /* (must be first) */
 	const Attachment *attachment;
 	ChapterFeed *feed;
-	Snapshot	snapshot;
-	MemoryContext cxt;			/* holds the source */
-	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
+	Snapshot snapshot;
+	MemoryContext cxt;		/* holds the source */
+	MemoryContext page_cxt; /* what one open() makes; reset by close() */
 
-	Relation	rel;
-	ReferencePlan plan;			/* as it was at begin */
+	Relation rel;
+	ReferencePlan plan; /* as it was at begin */
 
 	/* Streaming: index is NULL where the executor has to do it. */
-	Relation	index;
-	SortSupportData order[2];	/* created_at, id: for merging */
+	Relation index;
+	SortSupportData order[2]; /* created_at, id: for merging */
 
 	/* The page. */
 	NullableDatum before_at;
 	NullableDatum before_id;
-	ChapterLeg	first_leg;
-	int64		remaining;
+	ChapterLeg first_leg;
+	int64 remaining;
 	ChapterScan *scans;
-	int			nscans;
+	int nscans;
 	binaryheap *heap;			/* of scans that have a current row; NULL for one */
 	ChapterScan *last_returned; /* has to be moved on before the next row */
 
@@ -165,8 +165,8 @@ typedef struct ChapterSource
 	TupleTableSlot *stored_slot;
 
 	/* For EXPLAIN ANALYZE. */
-	uint64		rows_read;
-	int			max_scans;
+	uint64 rows_read;
+	int max_scans;
 } ChapterSource;
 
 static HTAB *feed_hash = NULL;
@@ -177,11 +177,10 @@ PG_FUNCTION_INFO_V1(catalogue_recent_chapters_support);
 /* the feed and its plans */
 static ChapterFeed *feed_of_function(Oid funcid);
 static void forget_plans(ChapterFeed *feed);
-static Oid	column_type(Oid relid, const char *column);
+static Oid column_type(Oid relid, const char *column);
 static SPIPlanPtr saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query);
 static SPIPlanPtr reference_plan(ChapterFeed *feed, const Attachment *attachment);
-static const ReferencePlan *current_reference_plan(ChapterFeed *feed,
-												   const Attachment *attachment);
+static const ReferencePlan *current_reference_plan(ChapterFeed *feed, const Attachment *attachment);
 static void read_reference_plan(ChapterFeed *feed, const Attachment *attachment, CachedPlan *cplan);
 static SPIPlanPtr leg_plan(ChapterFeed *feed, const Attachment *attachment, ChapterLeg leg);
 static SPIPlanPtr position_plan(ChapterFeed *feed, const Attachment *attachment);
@@ -211,8 +210,8 @@ static void explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainS
 
 /* streaming from the index */
 static void make_scans(ChapterSource *source, const NullableDatum *filiere);
-static int	sort_and_unique(ChapterSource *source, Datum *filieres, int nfilieres);
-static int	compare_filieres(const void *a, const void *b, void *index);
+static int sort_and_unique(ChapterSource *source, Datum *filieres, int nfilieres);
+static int compare_filieres(const void *a, const void *b, void *index);
 static bool start_leg(ChapterSource *source, ChapterScan *scan);
 static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
 static void init_row_member(ScanKey key, Relation index, AttrNumber attno, int flags,
@@ -222,7 +221,7 @@ static bool advance_scan(ChapterSource *source, ChapterScan *scan, TupleTableSlo
 static void start_merge(ChapterSource *source);
 static bool next_merged(ChapterSource *source, TupleTableSlot *slot);
 static bool advance_merged(ChapterSource *source, ChapterScan *scan);
-static int	compare_scans(Datum a, Datum b, void *arg);
+static int compare_scans(Datum a, Datum b, void *arg);
 
 /* running saved plans */
 static void run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store);
@@ -264,8 +263,8 @@ catalogue_recent_chapters(PG_FUNCTION_ARGS)
 Datum
 catalogue_recent_chapters_support(PG_FUNCTION_ARGS)
 {
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
-	Node	   *answer = NULL;
+	Node *request = (Node *) PG_GETARG_POINTER(0);
+	Node *answer = NULL;
 
 	if (IsA(request, SupportRequestRows))
 	{
@@ -296,16 +295,16 @@ feed_of_function(Oid funcid)
 {
 	const Attachment *attachment = catalogue_attachment_of_function(funcid);
 	ChapterFeed *feed;
-	bool		found;
-	Oid		   *argtypes;
-	int			nargs;
-	Oid			filiere_type;
-	Oid			id_type;
-	Oid			created_at_type;
+	bool found;
+	Oid *argtypes;
+	int nargs;
+	Oid filiere_type;
+	Oid id_type;
+	Oid created_at_type;
 
 	if (feed_hash == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(ChapterFeed)};
+		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(ChapterFeed)};
 
 		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
@@ -369,7 +368,7 @@ forget_plans(ChapterFeed *feed)
 static Oid
 column_type(Oid relid, const char *column)
 {
-	AttrNumber	attnum = get_attnum(relid, column);
+	AttrNumber attnum = get_attnum(relid, column);
 
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
@@ -387,8 +386,8 @@ column_type(Oid relid, const char *column)
 static SPIPlanPtr
 saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query)
 {
-	Oid			argtypes[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
-	SPIPlanPtr	prepared;
+	Oid argtypes[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
+	SPIPlanPtr prepared;
 
 	if (plan == &feed->reference)
 		argtypes[0] = feed->filiere_type;
@@ -419,7 +418,7 @@ reference_plan(ChapterFeed *feed, const Attachment *attachment)
 static const ReferencePlan *
 current_reference_plan(ChapterFeed *feed, const Attachment *attachment)
 {
-	List	   *sources = SPI_plan_get_plan_sources(reference_plan(feed, attachment));
+	List *sources = SPI_plan_get_plan_sources(reference_plan(feed, attachment));
 	CachedPlan *cplan = GetCachedPlan(linitial(sources), NULL, CurrentResourceOwner, NULL);
 
 	if (feed->plan.generation != cplan->generation)
@@ -433,13 +432,13 @@ static void
 read_reference_plan(ChapterFeed *feed, const Attachment *attachment, CachedPlan *cplan)
 {
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
-	Plan	   *plan = stmt->planTree;
+	Plan *plan = stmt->planTree;
 	ReferencePlan *reference = &feed->plan;
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
 
-	reference->generation = 0;	/* until all is read */
+	reference->generation = 0; /* until all is read */
 	reference->depends_on_role = stmt->dependsOnRole;
 	reference->rows = plan->plan_rows;
 	reference->startup_cost = plan->startup_cost;
@@ -469,8 +468,8 @@ position_plan(ChapterFeed *feed, const Attachment *attachment)
 							   quote_identifier(attachment->chapters_created_at),
 							   relation_name(feed->relid),
 							   quote_identifier(attachment->chapters_id),
-							   operator_name(lookup_type_cache(feed->id_type,
-															   TYPECACHE_EQ_OPR)->eq_opr)));
+							   operator_name(
+								   lookup_type_cache(feed->id_type, TYPECACHE_EQ_OPR)->eq_opr)));
 }
 
 /* The best SQL for one leg, as anyone would write it by hand. */
@@ -479,8 +478,8 @@ leg_query(const ChapterFeed *feed, const Attachment *attachment, bool several, C
 {
 	TypeCacheEntry *filiere = lookup_type_cache(feed->filiere_type, TYPECACHE_EQ_OPR);
 	TypeCacheEntry *id = lookup_type_cache(feed->id_type, TYPECACHE_LT_OPR);
-	TypeCacheEntry *created_at = lookup_type_cache(feed->created_at_type,
-												   TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+	TypeCacheEntry *created_at =
+		lookup_type_cache(feed->created_at_type, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
 	const char *id_column = quote_identifier(attachment->chapters_id);
 	const char *created_at_column = quote_identifier(attachment->chapters_created_at);
 	const char *id_less = operator_name(id->lt_opr);
@@ -488,10 +487,10 @@ leg_query(const ChapterFeed *feed, const Attachment *attachment, bool several, C
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf, several ? "SELECT * FROM %s WHERE %s %s ANY ($1)"
-					 : "SELECT * FROM %s WHERE %s %s $1",
-					 relation_name(feed->relid),
-					 quote_identifier(attachment->chapters_filiere),
+	appendStringInfo(&buf,
+					 several ? "SELECT * FROM %s WHERE %s %s ANY ($1)"
+							 : "SELECT * FROM %s WHERE %s %s $1",
+					 relation_name(feed->relid), quote_identifier(attachment->chapters_filiere),
 					 operator_name(filiere->eq_opr));
 	switch (leg)
 	{
@@ -503,26 +502,25 @@ leg_query(const ChapterFeed *feed, const Attachment *attachment, bool several, C
 		case LEG_AFTER:
 			/* A row comparison has one operator's name for both columns. */
 			if (strcmp(id_less, created_at_less) == 0)
-				appendStringInfo(&buf, " AND ROW(%s, %s) %s ROW($3, $4)",
-								 created_at_column, id_column, id_less);
+				appendStringInfo(&buf, " AND ROW(%s, %s) %s ROW($3, $4)", created_at_column,
+								 id_column, id_less);
 			else
 				appendStringInfo(&buf, " AND (%s %s $3 OR %s %s $3 AND %s %s $4)",
-								 created_at_column, created_at_less,
-								 created_at_column, operator_name(created_at->eq_opr),
-								 id_column, id_less);
+								 created_at_column, created_at_less, created_at_column,
+								 operator_name(created_at->eq_opr), id_column, id_less);
 			break;
 		case LEG_UNDATED:
 			appendStringInfo(&buf, " AND %s IS NULL", created_at_column);
 			break;
 		case LEG_UNDATED_AFTER:
-			appendStringInfo(&buf, " AND %s IS NULL AND %s %s $4", created_at_column,
-							 id_column, id_less);
+			appendStringInfo(&buf, " AND %s IS NULL AND %s %s $4", created_at_column, id_column,
+							 id_less);
 			break;
 		case LEG_END:
 			Assert(false);
 	}
-	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2",
-					 created_at_column, id_column);
+	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2", created_at_column,
+					 id_column);
 
 	return buf.data;
 }
@@ -530,7 +528,7 @@ leg_query(const ChapterFeed *feed, const Attachment *attachment, bool several, C
 static char *
 relation_name(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
+	char *name = get_rel_name(relid);
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -544,9 +542,9 @@ relation_name(Oid relid)
 static char *
 operator_name(Oid opno)
 {
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
+	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
 	Form_pg_operator form;
-	char	   *name;
+	char *name;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for operator %u", opno);
@@ -566,15 +564,15 @@ operator_name(Oid opno)
 static const char *
 find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt, ReferencePlan *reference)
 {
-	Plan	   *plan = stmt->planTree;
-	List	   *indexqual;
+	Plan *plan = stmt->planTree;
+	List *indexqual;
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
 
 	if (IsA(plan, IndexScan))
 	{
-		IndexScan  *scan = (IndexScan *) plan;
+		IndexScan *scan = (IndexScan *) plan;
 
 		reference->indexid = scan->indexid;
 		reference->direction = scan->indexorderdir;
@@ -593,7 +591,7 @@ find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt, ReferencePlan 
 
 	if (plan->qual != NIL)
 		return stmt->dependsOnRole ? "row-level security filters the rows"
-			: "the plan filters the rows";
+								   : "the plan filters the rows";
 	if (!index_has_order(feed->relid, reference))
 		return "the plan's index is not on (filiere, created_at, id)";
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
@@ -632,13 +630,13 @@ why_not_index_scan(const Plan *plan)
 static bool
 index_has_order(Oid relid, const ReferencePlan *reference)
 {
-	Relation	index = index_open(reference->indexid, AccessShareLock);
+	Relation index = index_open(reference->indexid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
-	bool		fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
-		form->indnkeyatts >= INDEX_ID &&
-		form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
-		form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
-		form->indkey.values[INDEX_ID - 1] == reference->id_attno;
+	bool fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
+				form->indnkeyatts >= INDEX_ID &&
+				form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
+				form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
+				form->indkey.values[INDEX_ID - 1] == reference->id_attno;
 
 	index_close(index, NoLock);
 
@@ -655,12 +653,12 @@ estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	const Attachment *attachment = catalogue_attachment_of_function(funcid);
 	ChapterFeed *feed = feed_of_function(funcid);
 	const ReferencePlan *plan = current_reference_plan(feed, attachment);
-	double		nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
+	double nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
 
 	estimate->rows = clamp_row_est(Min(requested_rows(args), plan->rows * nfilieres));
 	estimate->startup_cost = plan->startup_cost * nfilieres;
-	estimate->total_cost = estimate->startup_cost +
-		(plan->total_cost - plan->startup_cost) * estimate->rows / Max(plan->rows, 1);
+	estimate->total_cost = estimate->startup_cost + (plan->total_cost - plan->startup_cost) *
+														estimate->rows / Max(plan->rows, 1);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan->depends_on_role;
 }
@@ -674,7 +672,7 @@ estimated_length(const Node *array)
 	if (IsA(array, Const))
 	{
 		const Const *constant = (const Const *) array;
-		ArrayType  *value;
+		ArrayType *value;
 
 		if (constant->constisnull)
 			return 0;
@@ -689,12 +687,12 @@ estimated_length(const Node *array)
 static double
 requested_rows(List *args)
 {
-	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
+	Node *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
 
 	if (n != NULL && IsA(n, Const) && !((Const *) n)->constisnull)
 		return Max(DatumGetInt32(((Const *) n)->constvalue), 0);
 
-	return 100;					/* the default of n */
+	return 100; /* the default of n */
 }
 
 /*
@@ -740,27 +738,26 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 static void
 check_select_privilege(ChapterSource *source, const Bitmapset *columns)
 {
-	Oid			relid = source->feed->relid;
-	int			attnum = -1;
-	bool		granted;
+	Oid relid = source->feed->relid;
+	int attnum = -1;
+	bool granted;
 
 	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		return;
 
 	if (bms_is_member(0, columns))
-		granted = pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT,
-											ACLMASK_ALL) == ACLCHECK_OK;
+		granted =
+			pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK;
 	else
 	{
 		granted = pg_attribute_aclcheck(relid, source->plan.filiere_attno, GetUserId(),
 										ACL_SELECT) == ACLCHECK_OK &&
-			pg_attribute_aclcheck(relid, source->plan.created_at_attno, GetUserId(),
-								  ACL_SELECT) == ACLCHECK_OK &&
-			pg_attribute_aclcheck(relid, source->plan.id_attno, GetUserId(),
-								  ACL_SELECT) == ACLCHECK_OK;
+				  pg_attribute_aclcheck(relid, source->plan.created_at_attno, GetUserId(),
+										ACL_SELECT) == ACLCHECK_OK &&
+				  pg_attribute_aclcheck(relid, source->plan.id_attno, GetUserId(), ACL_SELECT) ==
+					  ACLCHECK_OK;
 		while (granted && (attnum = bms_next_member(columns, attnum)) >= 0)
-			granted = pg_attribute_aclcheck(relid, attnum, GetUserId(),
-											ACL_SELECT) == ACLCHECK_OK;
+			granted = pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 	}
 	if (!granted)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(source->rel->rd_rel->relkind),
@@ -810,8 +807,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *sto
  * repeat or lose rows.
  */
 static void
-find_position(ChapterSource *source, const NullableDatum *before_id,
-			  const NullableDatum *before_at)
+find_position(ChapterSource *source, const NullableDatum *before_id, const NullableDatum *before_at)
 {
 	ChapterFeed *feed = source->feed;
 
@@ -823,8 +819,8 @@ find_position(ChapterSource *source, const NullableDatum *before_id,
 
 	if (!before_id->isnull)
 	{
-		source->before_id.value = datumCopy(before_id->value, get_typbyval(feed->id_type),
-											get_typlen(feed->id_type));
+		source->before_id.value =
+			datumCopy(before_id->value, get_typbyval(feed->id_type), get_typlen(feed->id_type));
 		source->before_id.isnull = false;
 	}
 	if (!before_at->isnull)
@@ -853,8 +849,8 @@ look_up_position(ChapterSource *source)
 		.tcount = 1,
 	};
 	MemoryContext spi_cxt;
-	Datum		created_at;
-	int			ret;
+	Datum created_at;
+	int ret;
 
 	SPI_connect();
 	ret = SPI_execute_plan_extended(position_plan(feed, source->attachment), &options);
@@ -862,8 +858,8 @@ look_up_position(ChapterSource *source)
 		elog(ERROR, "looking up a chapter failed: %s", SPI_result_code_string(ret));
 	if (SPI_processed == 0)
 	{
-		Oid			output;
-		bool		is_varlena;
+		Oid output;
+		bool is_varlena;
 
 		getTypeOutputInfo(feed->id_type, &output, &is_varlena);
 		ereport(ERROR,
@@ -873,8 +869,8 @@ look_up_position(ChapterSource *source)
 				errdetail("It was given as the last chapter of the page before."),
 				errhint("Give its created_at as before_at too: then a page can follow a chapter that has been deleted."));
 	}
-	created_at = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							   &source->before_at.isnull);
+	created_at =
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &source->before_at.isnull);
 	if (!source->before_at.isnull)
 	{
 		spi_cxt = MemoryContextSwitchTo(page_cxt);
@@ -894,8 +890,7 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 		return false;
 
 	if (source->index == NULL)
-		return source->stored != NULL &&
-			tuplestore_gettupleslot(source->stored, true, false, slot);
+		return source->stored != NULL && tuplestore_gettupleslot(source->stored, true, false, slot);
 
 	if (source->heap != NULL)
 	{
@@ -960,7 +955,8 @@ explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es)
 		ExplainPropertyText("Index Cond",
 							psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
 									 quote_identifier(attachment->chapters_filiere),
-									 (char *) list_nth(args, ARG_FILIERE)), es);
+									 (char *) list_nth(args, ARG_FILIERE)),
+							es);
 	}
 	else
 		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
@@ -986,19 +982,19 @@ static void
 make_scans(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterFeed *feed = source->feed;
-	bool		byval = get_typbyval(feed->filiere_type);
-	int16		len = get_typlen(feed->filiere_type);
-	Datum	   *filieres;
-	int			nfilieres = 0;
+	bool byval = get_typbyval(feed->filiere_type);
+	int16 len = get_typlen(feed->filiere_type);
+	Datum *filieres;
+	int nfilieres = 0;
 
 	if (feed->several)
 	{
-		bool	   *isnull;
-		int			nelements;
+		bool *isnull;
+		int nelements;
 
 		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere_type, len, byval,
-						  lookup_type_cache(feed->filiere_type, 0)->typalign,
-						  &filieres, &isnull, &nelements);
+						  lookup_type_cache(feed->filiere_type, 0)->typalign, &filieres, &isnull,
+						  &nelements);
 		for (int i = 0; i < nelements; i++)
 		{
 			if (!isnull[i])
@@ -1033,7 +1029,7 @@ make_scans(ChapterSource *source, const NullableDatum *filiere)
 static int
 sort_and_unique(ChapterSource *source, Datum *filieres, int nfilieres)
 {
-	int			nunique = 0;
+	int nunique = 0;
 
 	if (nfilieres < 2)
 		return nfilieres;
@@ -1051,7 +1047,7 @@ sort_and_unique(ChapterSource *source, Datum *filieres, int nfilieres)
 static int
 compare_filieres(const void *a, const void *b, void *index)
 {
-	FmgrInfo   *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
+	FmgrInfo *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
 
 	return DatumGetInt32(FunctionCall2Coll(order,
 										   ((Relation) index)->rd_indcollation[INDEX_FILIERE - 1],
@@ -1067,10 +1063,10 @@ compare_filieres(const void *a, const void *b, void *index)
 static bool
 start_leg(ChapterSource *source, ChapterScan *scan)
 {
-	Relation	index = source->index;
+	Relation index = source->index;
 	ScanKeyData keys[INDEX_ID];
-	ScanKey		row;
-	int			nkeys = 0;
+	ScanKey row;
+	int nkeys = 0;
 
 	if (scan->leg == LEG_END)
 		return false;
@@ -1117,9 +1113,8 @@ start_leg(ChapterSource *source, ChapterScan *scan)
 static void
 init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 {
-	Oid			type = index->rd_opcintype[attno - 1];
-	Oid			less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type,
-										   BTLessStrategyNumber);
+	Oid type = index->rd_opcintype[attno - 1];
+	Oid less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
 
 	ScanKeyEntryInitialize(key, 0, attno, BTLessStrategyNumber, InvalidOid,
 						   index->rd_indcollation[attno - 1], get_opcode(less), argument);
@@ -1138,11 +1133,11 @@ init_row_member(ScanKey key, Relation index, AttrNumber attno, int flags, Datum 
 static ChapterLeg
 next_leg(const ChapterSource *source, ChapterLeg leg)
 {
-	Form_pg_attribute created_at = TupleDescAttr(source->base.tupdesc,
-												 source->plan.created_at_attno - 1);
+	Form_pg_attribute created_at =
+		TupleDescAttr(source->base.tupdesc, source->plan.created_at_attno - 1);
 
-	return (leg == LEG_AFTER || leg == LEG_BEFORE) && !created_at->attnotnull
-		? LEG_UNDATED : LEG_END;
+	return (leg == LEG_AFTER || leg == LEG_BEFORE) && !created_at->attnotnull ? LEG_UNDATED
+																			  : LEG_END;
 }
 
 /* Puts a scan's next row into the slot; false when all its legs are done. */
@@ -1174,8 +1169,8 @@ start_merge(ChapterSource *source)
 
 	for (int i = 0; i < lengthof(columns); i++)
 	{
-		AttrNumber	attno = columns[i];
-		Oid			type = source->index->rd_opcintype[attno - 1];
+		AttrNumber attno = columns[i];
+		Oid type = source->index->rd_opcintype[attno - 1];
 		SortSupport ssup = &source->order[i];
 
 		MemSet(ssup, 0, sizeof(SortSupportData));
@@ -1232,7 +1227,7 @@ next_merged(ChapterSource *source, TupleTableSlot *slot)
 static bool
 advance_merged(ChapterSource *source, ChapterScan *scan)
 {
-	bool		isnull;
+	bool isnull;
 
 	if (!advance_scan(source, scan, scan->slot))
 		return false;
@@ -1249,9 +1244,8 @@ compare_scans(Datum a, Datum b, void *arg)
 	ChapterSource *source = (ChapterSource *) arg;
 	const ChapterScan *scan_a = (const ChapterScan *) DatumGetPointer(a);
 	const ChapterScan *scan_b = (const ChapterScan *) DatumGetPointer(b);
-	int			order = ApplySortComparator(scan_a->created_at, scan_a->undated,
-											scan_b->created_at, scan_b->undated,
-											&source->order[0]);
+	int order = ApplySortComparator(scan_a->created_at, scan_a->undated, scan_b->created_at,
+									scan_b->undated, &source->order[0]);
 
 	if (order == 0)
 		order = ApplySortComparator(scan_a->id, false, scan_b->id, false, &source->order[1]);
@@ -1266,7 +1260,7 @@ compare_scans(Datum a, Datum b, void *arg)
 static void
 run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store)
 {
-	int64		remaining = source->remaining;
+	int64 remaining = source->remaining;
 
 	SPI_connect();
 	for (ChapterLeg leg = source->first_leg; leg != LEG_END && remaining > 0;
@@ -1279,10 +1273,9 @@ run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *s
 			.read_only = true,
 			.dest = dest,
 		};
-		int			ret;
+		int ret;
 
-		SetTuplestoreDestReceiverParams(dest, store, source->page_cxt, false,
-										source->base.tupdesc,
+		SetTuplestoreDestReceiverParams(dest, store, source->page_cxt, false, source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
 		ret = SPI_execute_plan_extended(leg_plan(source->feed, source->attachment, leg), &options);
 		if (ret != SPI_OK_SELECT)
@@ -1297,7 +1290,7 @@ static ParamListInfo
 plan_params(const ChapterFeed *feed, const NullableDatum *filiere, int64 n,
 			const NullableDatum *before_at, const NullableDatum *before_id)
 {
-	const Oid	types[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
+	const Oid types[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
 	const NullableDatum values[] = {*filiere, {.value = Int64GetDatum(n)}, *before_at, *before_id};
 	ParamListInfo params = makeParamList(lengthof(types));
 
