@@ -28,6 +28,7 @@
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -332,7 +333,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
 
 	check_row_type(cscan, state->source->tupdesc);
-	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops);
+	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops, 0);
 	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
 	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
 }

@@ -17,7 +17,6 @@
 
 #include "catalogue.h"
 
-#include "commands/explain.h"
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "nodes/primnodes.h"
