@@ -28,6 +28,7 @@
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -52,19 +53,19 @@ static const TupleSourceMethods *const tuple_sources[] = {
 
 typedef struct StreamScanState
 {
-	CustomScanState css;		/* (must be first) */
-	Oid			funcid;
+	CustomScanState css; /* (must be first) */
+	Oid funcid;
 	const TupleSourceMethods *methods;
-	Bitmapset  *columns;		/* attribute numbers that the query looks at */
-	List	   *args;			/* of ExprState * */
-	TupleSource *source;		/* NULL in EXPLAIN without ANALYZE */
-	bool		is_open;
+	Bitmapset *columns;	 /* attribute numbers that the query looks at */
+	List *args;			 /* of ExprState * */
+	TupleSource *source; /* NULL in EXPLAIN without ANALYZE */
+	bool is_open;
 } StreamScanState;
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
 static void add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
-static int	find_tuple_source(Oid funcid);
+static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
@@ -120,17 +121,17 @@ catalogue_stream_scan_init(void)
 static void
 add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	FuncExpr   *call;
-	int			method;
-	List	   *columns;
+	FuncExpr *call;
+	int method;
+	List *columns;
 	TupleSourceEstimate estimate = {0};
 	CustomPath *path;
 
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
 
-	if (rte->rtekind != RTE_FUNCTION || !catalogue_enable_stream ||
-		rte->funcordinality || list_length(rte->functions) != 1)
+	if (rte->rtekind != RTE_FUNCTION || !catalogue_enable_stream || rte->funcordinality ||
+		list_length(rte->functions) != 1)
 		return;
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	if (!IsA(call, FuncExpr) || (method = find_tuple_source(call->funcid)) < 0)
@@ -180,7 +181,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 static int
 find_tuple_source(Oid funcid)
 {
-	FmgrInfo	flinfo;
+	FmgrInfo flinfo;
 
 	if (!OidIsValid(get_func_support(funcid)))
 		return -1;
@@ -203,9 +204,9 @@ find_tuple_source(Oid funcid)
 static bool
 collect_columns(RelOptInfo *rel, List **columns)
 {
-	Bitmapset  *attrs = NULL;
-	int			attr = -1;
-	ListCell   *lc;
+	Bitmapset *attrs = NULL;
+	int attr = -1;
+	ListCell *lc;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
 	foreach(lc, rel->baserestrictinfo)
@@ -214,7 +215,7 @@ collect_columns(RelOptInfo *rel, List **columns)
 	*columns = NIL;
 	while ((attr = bms_next_member(attrs, attr)) >= 0)
 	{
-		int			attnum = attr + FirstLowInvalidHeapAttributeNumber;
+		int attnum = attr + FirstLowInvalidHeapAttributeNumber;
 
 		if (attnum == InvalidAttrNumber)
 			return false;
@@ -229,7 +230,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 				 List *clauses, List *custom_plans)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	FuncExpr   *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	CustomScan *cscan = makeNode(CustomScan);
 
 	cscan->scan.plan.targetlist = tlist;
@@ -238,9 +239,9 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
 	cscan->custom_private = best_path->custom_private;
-	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid,
-											  last_column(rel->relid, tlist,
-														  cscan->scan.plan.qual));
+	cscan->custom_scan_tlist =
+		row_type_tlist(call->funcid, rel->relid,
+					   last_column(rel->relid, tlist, cscan->scan.plan.qual));
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
@@ -250,13 +251,13 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 static AttrNumber
 last_column(Index rti, List *tlist, List *qual)
 {
-	Bitmapset  *attrs = NULL;
+	Bitmapset *attrs = NULL;
 
 	pull_varattnos((Node *) tlist, rti, &attrs);
 	pull_varattnos((Node *) qual, rti, &attrs);
 
 	return bms_is_empty(attrs) ? 0
-		: bms_prev_member(attrs, -1) + FirstLowInvalidHeapAttributeNumber;
+							   : bms_prev_member(attrs, -1) + FirstLowInvalidHeapAttributeNumber;
 }
 
 /*
@@ -268,8 +269,8 @@ last_column(Index rti, List *tlist, List *qual)
 static List *
 row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
 {
-	List	   *tlist = NIL;
-	TupleDesc	tupdesc;
+	List *tlist = NIL;
+	TupleDesc tupdesc;
 
 	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
 		tupdesc->natts < natts)
@@ -278,13 +279,13 @@ row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
 	for (AttrNumber attno = 1; attno <= natts; attno++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, attno - 1);
-		Expr	   *expr;
+		Expr *expr;
 
 		if (att->attisdropped)
 			expr = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
 		else
-			expr = (Expr *) makeVar(rti, attno, att->atttypid, att->atttypmod, att->attcollation,
-									0);
+			expr =
+				(Expr *) makeVar(rti, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
 		tlist = lappend(tlist, makeTargetEntry(expr, attno, NULL, false));
 	}
 
@@ -294,10 +295,10 @@ row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
 static Node *
 create_stream_scan_state(CustomScan *cscan)
 {
-	StreamScanState *state = (StreamScanState *) newNode(sizeof(StreamScanState),
-														 T_CustomScanState);
-	List	   *ids = linitial(cscan->custom_private);
-	ListCell   *lc;
+	StreamScanState *state =
+		(StreamScanState *) newNode(sizeof(StreamScanState), T_CustomScanState);
+	List *ids = linitial(cscan->custom_private);
+	ListCell *lc;
 
 	state->css.methods = &exec_methods;
 	state->funcid = linitial_oid(ids);
@@ -317,7 +318,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
-	AclResult	aclresult;
+	AclResult aclresult;
 
 	state->args = ExecInitExprList(cscan->custom_exprs, &node->ss.ps);
 
@@ -332,7 +333,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
 
 	check_row_type(cscan, state->source->tupdesc);
-	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops);
+	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops, 0);
 	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
 	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
 }
@@ -344,7 +345,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 static void
 check_row_type(const CustomScan *cscan, TupleDesc tupdesc)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	foreach(lc, cscan->custom_scan_tlist)
 	{
@@ -392,8 +393,8 @@ open_source(StreamScanState *state)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	NullableDatum args[FUNC_MAX_ARGS];
-	int			nargs = 0;
-	ListCell   *lc;
+	int nargs = 0;
+	ListCell *lc;
 
 	foreach(lc, state->args)
 	{
@@ -436,9 +437,9 @@ explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
-	List	   *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
-	List	   *args = NIL;
-	ListCell   *lc;
+	List *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
+	List *args = NIL;
+	ListCell *lc;
 
 	foreach(lc, cscan->custom_exprs)
 		args = lappend(args, deparse_expression(lfirst(lc), context, es->verbose, false));
