@@ -88,6 +88,23 @@ typedef enum ChapterLeg
 #define INDEX_CREATED_AT 2
 #define INDEX_ID 3
 
+/* What the reference query's generic plan says. */
+typedef struct ReferencePlan
+{
+	int			generation;		/* of the cached plan that this was read from */
+	bool		depends_on_role;
+	double		rows;			/* of a whole filière */
+	Cost		startup_cost;
+	Cost		total_cost;
+	AttrNumber	filiere_attno;
+	AttrNumber	created_at_attno;
+	AttrNumber	id_attno;
+	const char *not_streamed;	/* why the index cannot be read here; NULL if it can */
+	Oid			indexid;
+	ScanDirection direction;
+	FmgrInfo	equality;		/* filière column = argument */
+} ReferencePlan;
+
 /* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
@@ -99,18 +116,11 @@ typedef struct ChapterFeed
 	Oid			id_type;
 	Oid			created_at_type;
 	Oid			argument_type;	/* filiere_type, or its array type */
-	SPIPlanPtr	reference;		/* one filière from the start: shows the index */
+	SPIPlanPtr	reference;		/* one filière from the start */
+	ReferencePlan plan;			/* what it looked like last */
 	SPIPlanPtr	legs[LEG_END];	/* what runs where the source cannot stream */
 	SPIPlanPtr	position;		/* created_at of an id */
 } ChapterFeed;
-
-/* The index that the reference plan reads in our order. */
-typedef struct StreamableIndex
-{
-	Oid			indexid;
-	ScanDirection direction;
-	Oid			equality;		/* operator: filière column = argument */
-} StreamableIndex;
 
 /* One ordered index scan: one filière. */
 typedef struct ChapterScan
@@ -134,14 +144,10 @@ typedef struct ChapterSource
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 
 	Relation	rel;
-	AttrNumber	filiere_attno;
-	AttrNumber	created_at_attno;
-	AttrNumber	id_attno;
+	ReferencePlan plan;			/* as it was at begin */
 
 	/* Streaming: index is NULL where the executor has to do it. */
 	Relation	index;
-	StreamableIndex streamable;
-	FmgrInfo	equality;
 	SortSupportData order[2];	/* created_at, id: for merging */
 
 	/* The page. */
@@ -174,17 +180,19 @@ static void forget_plans(ChapterFeed *feed);
 static Oid	column_type(Oid relid, const char *column);
 static SPIPlanPtr saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query);
 static SPIPlanPtr reference_plan(ChapterFeed *feed, const Attachment *attachment);
-static CachedPlan *generic_reference_plan(ChapterFeed *feed, const Attachment *attachment);
+static const ReferencePlan *current_reference_plan(ChapterFeed *feed,
+												   const Attachment *attachment);
+static void read_reference_plan(ChapterFeed *feed, const Attachment *attachment, CachedPlan *cplan);
 static SPIPlanPtr leg_plan(ChapterFeed *feed, const Attachment *attachment, ChapterLeg leg);
 static SPIPlanPtr position_plan(ChapterFeed *feed, const Attachment *attachment);
 static char *leg_query(const ChapterFeed *feed, const Attachment *attachment, bool several,
 					   ChapterLeg leg);
 static char *relation_name(Oid relid);
 static char *operator_name(Oid opno);
-static const char *find_streamable_index(const Attachment *attachment, const ChapterFeed *feed,
-										 PlannedStmt *stmt, StreamableIndex *streamable);
+static const char *find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt,
+										 ReferencePlan *reference);
 static const char *why_not_index_scan(const Plan *plan);
-static bool index_has_order(Oid indexid, const Attachment *attachment, Oid relid);
+static bool index_has_order(Oid relid, const ReferencePlan *reference);
 
 /* the tuple source */
 static void estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate);
@@ -405,15 +413,42 @@ reference_plan(ChapterFeed *feed, const Attachment *attachment)
 }
 
 /*
- * The reference query's generic plan, valid now and with its locks taken; the
- * caller releases it from the current resource owner.
+ * What the reference query's generic plan says, valid now and with its locks
+ * taken.  The plan is looked at again only after the server has made it anew.
  */
-static CachedPlan *
-generic_reference_plan(ChapterFeed *feed, const Attachment *attachment)
+static const ReferencePlan *
+current_reference_plan(ChapterFeed *feed, const Attachment *attachment)
 {
 	List	   *sources = SPI_plan_get_plan_sources(reference_plan(feed, attachment));
+	CachedPlan *cplan = GetCachedPlan(linitial(sources), NULL, CurrentResourceOwner, NULL);
 
-	return GetCachedPlan(linitial(sources), NULL, CurrentResourceOwner, NULL);
+	if (feed->plan.generation != cplan->generation)
+		read_reference_plan(feed, attachment, cplan);
+	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+
+	return &feed->plan;
+}
+
+static void
+read_reference_plan(ChapterFeed *feed, const Attachment *attachment, CachedPlan *cplan)
+{
+	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
+	Plan	   *plan = stmt->planTree;
+	ReferencePlan *reference = &feed->plan;
+
+	if (IsA(plan, Limit))
+		plan = outerPlan(plan);
+
+	reference->generation = 0;	/* until all is read */
+	reference->depends_on_role = stmt->dependsOnRole;
+	reference->rows = plan->plan_rows;
+	reference->startup_cost = plan->startup_cost;
+	reference->total_cost = plan->total_cost;
+	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
+	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
+	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
+	reference->not_streamed = find_streamable_index(feed, stmt, reference);
+	reference->generation = cplan->generation;
 }
 
 static SPIPlanPtr
@@ -525,16 +560,14 @@ operator_name(Oid opno)
 
 /*
  * Looks into the reference query's plan for an index that the source can read
- * by itself.  Returns NULL and fills *streamable if there is one, else the
+ * by itself.  Returns NULL and notes the index if there is one, else the
  * reason for EXPLAIN.
  */
 static const char *
-find_streamable_index(const Attachment *attachment, const ChapterFeed *feed, PlannedStmt *stmt,
-					  StreamableIndex *streamable)
+find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt, ReferencePlan *reference)
 {
 	Plan	   *plan = stmt->planTree;
 	List	   *indexqual;
-	OpExpr	   *equality;
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
@@ -543,16 +576,16 @@ find_streamable_index(const Attachment *attachment, const ChapterFeed *feed, Pla
 	{
 		IndexScan  *scan = (IndexScan *) plan;
 
-		streamable->indexid = scan->indexid;
-		streamable->direction = scan->indexorderdir;
+		reference->indexid = scan->indexid;
+		reference->direction = scan->indexorderdir;
 		indexqual = scan->indexqual;
 	}
 	else if (IsA(plan, IndexOnlyScan))
 	{
 		IndexOnlyScan *scan = (IndexOnlyScan *) plan;
 
-		streamable->indexid = scan->indexid;
-		streamable->direction = scan->indexorderdir;
+		reference->indexid = scan->indexid;
+		reference->direction = scan->indexorderdir;
 		indexqual = scan->indexqual;
 	}
 	else
@@ -561,13 +594,13 @@ find_streamable_index(const Attachment *attachment, const ChapterFeed *feed, Pla
 	if (plan->qual != NIL)
 		return stmt->dependsOnRole ? "row-level security filters the rows"
 			: "the plan filters the rows";
-	if (!index_has_order(streamable->indexid, attachment, feed->relid))
+	if (!index_has_order(feed->relid, reference))
 		return "the plan's index is not on (filiere, created_at, id)";
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
 		return "the plan filters the rows";
 
-	equality = linitial_node(OpExpr, indexqual);
-	streamable->equality = equality->opno;
+	fmgr_info_cxt(get_opcode(linitial_node(OpExpr, indexqual)->opno), &reference->equality,
+				  CacheMemoryContext);
 
 	return NULL;
 }
@@ -597,17 +630,15 @@ why_not_index_scan(const Plan *plan)
  * directions fit is what the planner said by not sorting.
  */
 static bool
-index_has_order(Oid indexid, const Attachment *attachment, Oid relid)
+index_has_order(Oid relid, const ReferencePlan *reference)
 {
-	Relation	index = index_open(indexid, AccessShareLock);
+	Relation	index = index_open(reference->indexid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
 	bool		fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
 		form->indnkeyatts >= INDEX_ID &&
-		form->indkey.values[INDEX_FILIERE - 1] == get_attnum(relid,
-															 attachment->chapters_filiere) &&
-		form->indkey.values[INDEX_CREATED_AT - 1] == get_attnum(relid,
-																attachment->chapters_created_at) &&
-		form->indkey.values[INDEX_ID - 1] == get_attnum(relid, attachment->chapters_id);
+		form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
+		form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
+		form->indkey.values[INDEX_ID - 1] == reference->id_attno;
 
 	index_close(index, NoLock);
 
@@ -623,25 +654,15 @@ estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
 	const Attachment *attachment = catalogue_attachment_of_function(funcid);
 	ChapterFeed *feed = feed_of_function(funcid);
-	CachedPlan *cplan = generic_reference_plan(feed, attachment);
-	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
-	Plan	   *plan = stmt->planTree;
-	double		nfilieres = 1;
-	double		rows = requested_rows(args);
+	const ReferencePlan *plan = current_reference_plan(feed, attachment);
+	double		nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
 
-	if (IsA(plan, Limit))
-		plan = outerPlan(plan);
-	if (feed->several)
-		nfilieres = estimated_length(linitial(args));
-
-	estimate->rows = clamp_row_est(Min(rows, plan->plan_rows * nfilieres));
+	estimate->rows = clamp_row_est(Min(requested_rows(args), plan->rows * nfilieres));
 	estimate->startup_cost = plan->startup_cost * nfilieres;
 	estimate->total_cost = estimate->startup_cost +
-		(plan->total_cost - plan->startup_cost) * estimate->rows / Max(plan->plan_rows, 1);
+		(plan->total_cost - plan->startup_cost) * estimate->rows / Max(plan->rows, 1);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
-	estimate->depends_on_role = stmt->dependsOnRole;
-
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+	estimate->depends_on_role = plan->depends_on_role;
 }
 
 /* How many filières an array expression holds; 10 is the planner's own guess. */
@@ -688,7 +709,6 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
 											  ALLOCSET_SMALL_SIZES);
 	ChapterSource *source = MemoryContextAllocZero(cxt, sizeof(ChapterSource));
-	CachedPlan *cplan;
 
 	source->base.methods = &catalogue_chapter_source;
 	source->attachment = attachment;
@@ -697,24 +717,18 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 	source->cxt = cxt;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	cplan = generic_reference_plan(feed, attachment);
+	source->plan = *current_reference_plan(feed, attachment);
 	source->rel = table_open(feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
-	source->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
-	source->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
-	source->id_attno = get_attnum(feed->relid, attachment->chapters_id);
 
-	if (find_streamable_index(attachment, feed, linitial_node(PlannedStmt, cplan->stmt_list),
-							  &source->streamable) == NULL)
+	if (source->plan.not_streamed == NULL)
 	{
-		source->index = index_open(source->streamable.indexid, AccessShareLock);
+		source->index = index_open(source->plan.indexid, AccessShareLock);
 		source->base.slot_ops = table_slot_callbacks(source->rel);
-		fmgr_info_cxt(get_opcode(source->streamable.equality), &source->equality, cxt);
 		check_select_privilege(source, columns);
 	}
 	else
 		source->base.slot_ops = &TTSOpsMinimalTuple;
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
 
 	return &source->base;
 }
@@ -738,11 +752,11 @@ check_select_privilege(ChapterSource *source, const Bitmapset *columns)
 											ACLMASK_ALL) == ACLCHECK_OK;
 	else
 	{
-		granted = pg_attribute_aclcheck(relid, source->filiere_attno, GetUserId(),
+		granted = pg_attribute_aclcheck(relid, source->plan.filiere_attno, GetUserId(),
 										ACL_SELECT) == ACLCHECK_OK &&
-			pg_attribute_aclcheck(relid, source->created_at_attno, GetUserId(),
+			pg_attribute_aclcheck(relid, source->plan.created_at_attno, GetUserId(),
 								  ACL_SELECT) == ACLCHECK_OK &&
-			pg_attribute_aclcheck(relid, source->id_attno, GetUserId(),
+			pg_attribute_aclcheck(relid, source->plan.id_attno, GetUserId(),
 								  ACL_SELECT) == ACLCHECK_OK;
 		while (granted && (attnum = bms_next_member(columns, attnum)) >= 0)
 			granted = pg_attribute_aclcheck(relid, attnum, GetUserId(),
@@ -933,21 +947,15 @@ explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es)
 	ChapterSource *source = (ChapterSource *) base;
 	const Attachment *attachment = catalogue_attachment_of_function(funcid);
 	ChapterFeed *feed = feed_of_function(funcid);
-	CachedPlan *cplan = generic_reference_plan(feed, attachment);
-	StreamableIndex streamable;
-	const char *reason = find_streamable_index(attachment, feed,
-											   linitial_node(PlannedStmt, cplan->stmt_list),
-											   &streamable);
+	const ReferencePlan *plan = current_reference_plan(feed, attachment);
 	const char *before_id = list_nth(args, ARG_BEFORE_ID);
 	const char *before_at = list_nth(args, ARG_BEFORE_AT);
 
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
-
 	ExplainPropertyText("Function", get_func_name(funcid), es);
-	if (reason == NULL)
+	if (plan->not_streamed == NULL)
 	{
-		ExplainPropertyText("Index", get_rel_name(streamable.indexid), es);
-		if (ScanDirectionIsBackward(streamable.direction))
+		ExplainPropertyText("Index", get_rel_name(plan->indexid), es);
+		if (ScanDirectionIsBackward(plan->direction))
 			ExplainPropertyText("Scan Direction", "Backward", es);
 		ExplainPropertyText("Index Cond",
 							psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
@@ -955,13 +963,13 @@ explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es)
 									 (char *) list_nth(args, ARG_FILIERE)), es);
 	}
 	else
-		ExplainPropertyText("Not Streamed", reason, es);
+		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
 	if (strncmp(before_id, "NULL", 4) != 0)
 		ExplainPropertyText("Page After", before_id, es);
 	if (strncmp(before_at, "NULL", 4) != 0)
 		ExplainPropertyText("Page Before", before_at, es);
 
-	if (source != NULL && es->analyze && reason == NULL)
+	if (source != NULL && es->analyze && source->index != NULL)
 	{
 		if (feed->several)
 			ExplainPropertyInteger("Merged Scans", NULL, source->max_scans, es);
@@ -1069,7 +1077,7 @@ start_leg(ChapterSource *source, ChapterScan *scan)
 
 	ScanKeyEntryInitializeWithInfo(&keys[nkeys++], 0, INDEX_FILIERE, BTEqualStrategyNumber,
 								   InvalidOid, index->rd_indcollation[INDEX_FILIERE - 1],
-								   &source->equality, scan->filiere);
+								   &source->plan.equality, scan->filiere);
 	switch (scan->leg)
 	{
 		case LEG_NEWEST:
@@ -1131,7 +1139,7 @@ static ChapterLeg
 next_leg(const ChapterSource *source, ChapterLeg leg)
 {
 	Form_pg_attribute created_at = TupleDescAttr(source->base.tupdesc,
-												 source->created_at_attno - 1);
+												 source->plan.created_at_attno - 1);
 
 	return (leg == LEG_AFTER || leg == LEG_BEFORE) && !created_at->attnotnull
 		? LEG_UNDATED : LEG_END;
@@ -1145,7 +1153,7 @@ advance_scan(ChapterSource *source, ChapterScan *scan, TupleTableSlot *slot)
 	{
 		CHECK_FOR_INTERRUPTS();
 
-		if (index_getnext_slot(scan->scan, source->streamable.direction, slot))
+		if (index_getnext_slot(scan->scan, source->plan.direction, slot))
 		{
 			source->rows_read++;
 			return true;
@@ -1228,8 +1236,8 @@ advance_merged(ChapterSource *source, ChapterScan *scan)
 
 	if (!advance_scan(source, scan, scan->slot))
 		return false;
-	scan->created_at = slot_getattr(scan->slot, source->created_at_attno, &scan->undated);
-	scan->id = slot_getattr(scan->slot, source->id_attno, &isnull);
+	scan->created_at = slot_getattr(scan->slot, source->plan.created_at_attno, &scan->undated);
+	scan->id = slot_getattr(scan->slot, source->plan.id_attno, &isnull);
 
 	return true;
 }

@@ -70,7 +70,8 @@ static int	find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
-static List *row_type_tlist(Oid funcid, Index rti);
+static AttrNumber last_column(Index rti, List *tlist, List *qual);
+static List *row_type_tlist(Oid funcid, Index rti, AttrNumber natts);
 
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
@@ -79,6 +80,7 @@ static void rescan_stream_scan(CustomScanState *node);
 static void end_stream_scan(CustomScanState *node);
 static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
+static void check_row_type(const CustomScan *cscan, TupleDesc tupdesc);
 static TupleTableSlot *next_row(ScanState *ss);
 static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
 static void open_source(StreamScanState *state);
@@ -238,26 +240,44 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
 	cscan->custom_private = best_path->custom_private;
-	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid);
+	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid,
+											  last_column(rel->relid, tlist,
+														  cscan->scan.plan.qual));
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
 }
 
+/* The last column of the row type that a plan's expressions look at. */
+static AttrNumber
+last_column(Index rti, List *tlist, List *qual)
+{
+	Bitmapset  *attrs = NULL;
+
+	pull_varattnos((Node *) tlist, rti, &attrs);
+	pull_varattnos((Node *) qual, rti, &attrs);
+
+	return bms_is_empty(attrs) ? 0
+		: bms_prev_member(attrs, -1) + FirstLowInvalidHeapAttributeNumber;
+}
+
 /*
- * The function's row type as a target list.  A column dropped from the
- * application's table stays in its row type; a NULL keeps its place.
+ * The function's row type as a target list, up to the last column that is
+ * looked at: the executor describes each entry anew for each execution.  A
+ * column dropped from the application's table stays in its row type; a NULL
+ * keeps its place.
  */
 static List *
-row_type_tlist(Oid funcid, Index rti)
+row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
 {
 	List	   *tlist = NIL;
 	TupleDesc	tupdesc;
 
-	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function %u does not return a row type", funcid);
+	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
+		tupdesc->natts < natts)
+		elog(ERROR, "function %u does not return the planned row type", funcid);
 
-	for (AttrNumber attno = 1; attno <= tupdesc->natts; attno++)
+	for (AttrNumber attno = 1; attno <= natts; attno++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, attno - 1);
 		Expr	   *expr;
@@ -300,7 +320,6 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
 	AclResult	aclresult;
-	TupleDesc	planned = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
 
 	state->args = ExecInitExprList(cscan->custom_exprs, &node->ss.ps);
 
@@ -314,18 +333,34 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 
 	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
 
-	/*
-	 * The source's tables were not locked while the plan was checked for
-	 * validity, so that their row type can have changed a moment ago.
-	 */
-	if (planned->natts != state->source->tupdesc->natts)
-		ereport(ERROR,
-				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("cached plan must not change result type"));
-
+	check_row_type(cscan, state->source->tupdesc);
 	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops);
 	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
 	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
+}
+
+/*
+ * The source's tables were not locked yet when the plan was found to be
+ * valid, so that their row type can have changed a moment ago.
+ */
+static void
+check_row_type(const CustomScan *cscan, TupleDesc tupdesc)
+{
+	ListCell   *lc;
+
+	foreach(lc, cscan->custom_scan_tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		Form_pg_attribute att;
+
+		if (!IsA(entry->expr, Var))
+			continue;
+		att = entry->resno <= tupdesc->natts ? TupleDescAttr(tupdesc, entry->resno - 1) : NULL;
+		if (att == NULL || att->attisdropped || att->atttypid != ((Var *) entry->expr)->vartype)
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cached plan must not change result type"));
+	}
 }
 
 static TupleTableSlot *
