@@ -19,6 +19,7 @@
 /* catalogue.c: settings */
 extern int	catalogue_lookup_ttl;	/* seconds; 0 turns the lookup cache off */
 extern int	catalogue_cache_size;	/* kilobytes a backend */
+extern bool catalogue_notify_lookups;
 extern bool catalogue_enable_stream;
 extern bool catalogue_skip_proven_checks;
 
@@ -91,5 +92,8 @@ typedef struct Attachment
 extern const Attachment *catalogue_attachment_of_function(Oid funcid);
 extern Oid	catalogue_config_relid(void);
 extern void catalogue_attachment_relcache_callback(Oid relid);
+
+/* lookup_cache.c */
+extern void catalogue_lookup_relcache_callback(Oid relid);
 
 #endif							/* CATALOGUE_H */

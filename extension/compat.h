@@ -28,6 +28,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 }
 #endif
 
+/* 16: what a varlena is made of has a header of its own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18: a module can name itself and its version to pg_get_loaded_modules(). */
 #if PG_VERSION_NUM >= 180000
 #define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "catalogue", .version = "1.0")

@@ -49,6 +49,8 @@
 /* Every function that can be streamed. */
 static const TupleSourceMethods *const tuple_sources[] = {
 	&catalogue_chapter_source,
+	&catalogue_lookup_row_source,
+	&catalogue_lookup_document_source,
 };
 
 typedef struct StreamScanState

@@ -84,6 +84,10 @@ struct TupleSource
 /* recent_chapters.c */
 extern const TupleSourceMethods catalogue_chapter_source;
 
+/* cached_lookups.c */
+extern const TupleSourceMethods catalogue_lookup_row_source;
+extern const TupleSourceMethods catalogue_lookup_document_source;
+
 /* stream_scan.c */
 extern void catalogue_stream_scan_init(void);
 
