@@ -87,7 +87,7 @@ static void store_value(TupleTableSlot *slot, int column, const LookupContent *c
 						uint32 offset);
 static void close_source(TupleSource *base);
 static void end_source(TupleSource *base);
-static void explain_source(Oid funcid, TupleSource *base, List *args, ExplainState *es);
+static void explain_source(TupleSource *base, List *args, ExplainState *es);
 
 const TupleSourceMethods catalogue_lookup_row_source = {
 	.function = catalogue_cached_lookups,
@@ -435,11 +435,10 @@ end_source(TupleSource *base)
 }
 
 static void
-explain_source(Oid funcid, TupleSource *base, List *args, ExplainState *es)
+explain_source(TupleSource *base, List *args, ExplainState *es)
 {
 	LookupSource *source = (LookupSource *) base;
 
-	ExplainPropertyText("Function", get_func_name(funcid), es);
-	if (source != NULL && es->analyze)
+	if (es->analyze)
 		ExplainPropertyText("Cache", source->pin.hit ? "hit" : "miss", es);
 }
