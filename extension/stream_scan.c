@@ -71,7 +71,6 @@ static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
-static AttrNumber last_column(Index rti, List *tlist, List *qual);
 static List *row_type_tlist(Oid funcid, Index rti, AttrNumber natts);
 
 static Node *create_stream_scan_state(CustomScan *cscan);
@@ -233,6 +232,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	List *columns = lsecond(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 
 	cscan->scan.plan.targetlist = tlist;
@@ -242,24 +242,10 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->custom_exprs = copyObject(call->args);
 	cscan->custom_private = best_path->custom_private;
 	cscan->custom_scan_tlist =
-		row_type_tlist(call->funcid, rel->relid,
-					   last_column(rel->relid, tlist, cscan->scan.plan.qual));
+		row_type_tlist(call->funcid, rel->relid, columns == NIL ? 0 : llast_int(columns));
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
-}
-
-/* The last column of the row type that a plan's expressions look at. */
-static AttrNumber
-last_column(Index rti, List *tlist, List *qual)
-{
-	Bitmapset *attrs = NULL;
-
-	pull_varattnos((Node *) tlist, rti, &attrs);
-	pull_varattnos((Node *) qual, rti, &attrs);
-
-	return bms_is_empty(attrs) ? 0
-							   : bms_prev_member(attrs, -1) + FirstLowInvalidHeapAttributeNumber;
 }
 
 /*
