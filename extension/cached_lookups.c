@@ -440,6 +440,6 @@ explain_source(Oid funcid, TupleSource *base, List *args, ExplainState *es)
 	LookupSource *source = (LookupSource *) base;
 
 	ExplainPropertyText("Function", get_func_name(funcid), es);
-	if (source != NULL && es->analyze)
-		ExplainPropertyText("Cache", source->pin.hit ? "hit" : "miss", es);
+	if (source != NULL && source->pin.cache != NULL)
+		ExplainPropertyText("Cache", source->pin.cache, es);
 }
