@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
 #include "funcapi.h"
 #include "lookup_cache.h"
@@ -439,6 +440,6 @@ explain_source(TupleSource *base, List *args, ExplainState *es)
 {
 	LookupSource *source = (LookupSource *) base;
 
-	if (es->analyze)
-		ExplainPropertyText("Cache", source->pin.hit ? "hit" : "miss", es);
+	if (source->pin.cache != NULL)
+		ExplainPropertyText("Cache", source->pin.cache, es);
 }
