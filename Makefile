@@ -13,14 +13,15 @@ PG_CONFIG ?= pg_config
 source := $(dir $(firstword $(MAKEFILE_LIST)))
 files = $(patsubst $(source)%,%,$(wildcard $(source)$(1)))
 
-OBJS = $(patsubst %.c,%.o,$(call files,extension/*.c))
-DATA = $(call files,extension/catalogue--*.sql)
-DOCS = README.md
+# := for all of them, as PGXS asks ifdef, which does not look behind a =
+OBJS := $(patsubst %.c,%.o,$(call files,extension/*.c))
+DATA := $(call files,extension/catalogue--*.sql)
+DOCS := $(call files,README.md)
 
-REGRESS = $(patsubst sql/%.sql,%,$(call files,sql/*.sql))
-ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(call files,test/isolation/specs/*.spec))
+REGRESS := $(patsubst sql/%.sql,%,$(call files,sql/*.sql))
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(call files,test/isolation/specs/*.spec))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation
-TAP_TESTS = $(if $(call files,test/t/*.pl),1)
+TAP_TESTS := $(if $(call files,test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 # expected output shall not depend on the server's locale
 ENCODING = UTF8

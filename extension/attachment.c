@@ -39,6 +39,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/tuplestore.h"
 
 /* Hash entry; the attachment itself is replaced as a whole. */
 typedef struct AttachmentSlot

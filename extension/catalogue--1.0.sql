@@ -120,6 +120,50 @@ CREATE FUNCTION catalogue.lookup_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'catalogue_lookup_changed';
 COMMENT ON FUNCTION catalogue.lookup_changed() IS 'invalidates cached lookups in every session at commit';
 
+CREATE FUNCTION catalogue.read_cache_stats()
+	RETURNS TABLE (schema_name name, scope text, form text, row_count bigint, bytes bigint,
+		age interval, expires_in interval, hits bigint, misses bigint, invalidations bigint,
+		expiries bigint, evictions bigint, bypasses bigint, late_fills bigint,
+		hit_rate double precision)
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'catalogue_cache_stats';
+
+-- The totals of the backend are the row without a schema; an entry has no
+-- misses and the like.
+CREATE VIEW catalogue.cache_stats AS SELECT * FROM catalogue.read_cache_stats();
+COMMENT ON VIEW catalogue.cache_stats IS 'lookup cache of this session: its totals, then a row for each entry';
+GRANT SELECT ON catalogue.cache_stats TO PUBLIC;
+
+CREATE FUNCTION catalogue.cache_reset() RETURNS void
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'catalogue_cache_reset';
+COMMENT ON FUNCTION catalogue.cache_reset() IS 'empties the lookup cache of this session and sets its totals to zero';
+
+CREATE FUNCTION catalogue.sentinel_round_trip() RETURNS boolean
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'catalogue_sentinel_round_trip';
+COMMENT ON FUNCTION catalogue.sentinel_round_trip() IS 'makes every session forget its cached lookups; true if the message came back here';
+REVOKE ALL ON FUNCTION catalogue.sentinel_round_trip() FROM PUBLIC;
+
+-- For monitoring: does coherence work here?  Everything is fine when no row
+-- says otherwise.
+CREATE FUNCTION catalogue.cache_selftest()
+	RETURNS TABLE (schema_name name, "check" text, ok boolean, detail text)
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT NULL::name, 'a message of change comes back', catalogue.sentinel_round_trip(), NULL::text
+UNION ALL
+SELECT l.schema_name, 'changes are announced', coalesce(g.tgenabled = 'A', false),
+	CASE WHEN g.tgenabled = 'A' THEN format('%s: trigger %I', l.relation, t.name)
+		WHEN g.tgenabled IS NULL THEN format('%s: trigger %I is missing; run catalogue.attach() again', l.relation, t.name)
+		ELSE format('%s: trigger %I is not enabled as ALWAYS; run catalogue.attach() again', l.relation, t.name) END
+FROM catalogue.lookup l
+CROSS JOIN (VALUES ('catalogue_lookup_changed'), ('catalogue_lookup_truncated')) AS t (name)
+LEFT JOIN pg_trigger g ON g.tgrelid = l.relation AND g.tgname = t.name
+	AND g.tgfoid = 'catalogue.lookup_changed()'::regprocedure
+$$;
+COMMENT ON FUNCTION catalogue.cache_selftest() IS 'whether cached lookups are kept coherent here: triggers, and a message through the server''s queue';
+REVOKE ALL ON FUNCTION catalogue.cache_selftest() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION catalogue.sentinel_round_trip(), catalogue.cache_selftest() TO pg_monitor;
+
 ---------------------------------------------------------------------------
 -- What planners and monitors call.
 ---------------------------------------------------------------------------
@@ -953,7 +997,8 @@ BEGIN
 				'catalogue_cached_lookups'),
 			('FUNCTION', 'cached_lookups_json', format('%s, text', lookup_id_type),
 				format('universite %s DEFAULT NULL, known_version text DEFAULT NULL', lookup_id_type),
-				'TABLE (version text, lookups json)', 'STABLE PARALLEL RESTRICTED ROWS 1',
+				'TABLE (version text, lookups json)',
+				'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.cached_lookups_support',
 				'catalogue_cached_lookups_json');
 	END IF;
 END

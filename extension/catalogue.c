@@ -19,6 +19,7 @@ CATALOGUE_MODULE_MAGIC;
 
 int			catalogue_lookup_ttl = 600;
 int			catalogue_cache_size = 8192;
+bool		catalogue_notify_lookups = false;
 bool		catalogue_enable_stream = true;
 bool		catalogue_skip_proven_checks = true;
 
@@ -43,6 +44,14 @@ _PG_init(void)
 							8192, 0, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("catalogue.notify_lookups",
+							 "Sends NOTIFY catalogue_lookups with a change of the lookup tables.",
+							 NULL,
+							 &catalogue_notify_lookups,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("catalogue.enable_stream",
 							 "Enables the planner's use of streaming scans for the extension's functions.",
@@ -73,4 +82,6 @@ relcache_callback(Datum arg, Oid relid)
 {
 	catalogue_attachment_relcache_callback(relid);
 	catalogue_fk_graph_relcache_callback(relid);
+	catalogue_chapter_relcache_callback();
+	catalogue_lookup_relcache_callback(relid);
 }

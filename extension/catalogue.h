@@ -19,6 +19,7 @@
 /* catalogue.c: settings */
 extern int	catalogue_lookup_ttl;	/* seconds; 0 turns the lookup cache off */
 extern int	catalogue_cache_size;	/* kilobytes a backend */
+extern bool catalogue_notify_lookups;
 extern bool catalogue_enable_stream;
 extern bool catalogue_skip_proven_checks;
 
@@ -95,5 +96,11 @@ extern void catalogue_attachment_relcache_callback(Oid relid);
 /* fk_graph.c and deletion_watch.c; what their room shares is in deletion.h */
 extern void catalogue_fk_graph_relcache_callback(Oid relid);
 extern void catalogue_deletion_watch_init(void);
+
+/* chapter_feed.c: called for every relcache message */
+extern void catalogue_chapter_relcache_callback(void);
+
+/* lookup_cache.c */
+extern void catalogue_lookup_relcache_callback(Oid relid);
 
 #endif							/* CATALOGUE_H */

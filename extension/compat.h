@@ -28,6 +28,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 }
 #endif
 
+/* 16: what a varlena is made of has a header of its own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18: a module can name itself and its version to pg_get_loaded_modules(). */
 #if PG_VERSION_NUM >= 180000
 #define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "catalogue", .version = "1.0")
@@ -35,4 +40,32 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-#endif							/* CATALOGUE_COMPAT_H */
+
+/* 18: index scans can be instrumented; 19: and take options. */
+#include "access/genam.h"
+#if PG_VERSION_NUM < 180000
+#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys, flags) \
+	index_beginscan(heap, index, snapshot, nkeys, norderbys)
+#elif PG_VERSION_NUM < 190000
+#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys, flags) \
+	index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys)
+#endif
+#if PG_VERSION_NUM < 190000
+#define SO_NONE 0
+#endif
+
+/* 18: EXPLAIN's state and its output functions have headers of their own. */
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+/* 19: slots take flags. */
+#include "executor/executor.h"
+#if PG_VERSION_NUM < 190000
+#define ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops, flags) \
+	ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops)
+#endif
+
+#endif /* CATALOGUE_COMPAT_H */

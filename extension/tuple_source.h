@@ -17,7 +17,6 @@
 
 #include "catalogue.h"
 
-#include "commands/explain.h"
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "nodes/primnodes.h"
@@ -29,61 +28,65 @@ typedef struct TupleSource TupleSource;
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double		rows;
-	Cost		startup_cost;
-	Cost		total_cost;
-	List	   *relation_oids;	/* relations whose change must end the plan */
-	bool		depends_on_role;	/* the plan holds for the current role only */
+	double rows;
+	Cost startup_cost;
+	Cost total_cost;
+	List *relation_oids;  /* relations whose change must end the plan */
+	bool depends_on_role; /* the plan holds for the current role only */
 } TupleSourceEstimate;
 
 typedef struct TupleSourceMethods
 {
 	/* The C function whose calls this source answers. */
-	PGFunction	function;
+	PGFunction function;
 
 	/*
 	 * Estimates one call, from its planned argument expressions.  May raise
 	 * what the call itself would raise.
 	 */
-	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
+	void (*estimate)(Oid funcid, List *args, TupleSourceEstimate *estimate);
 
 	/*
 	 * Prepares to answer calls of the function, under a snapshot, in the
 	 * current memory context.  Checks the caller's rights on the columns that
 	 * will be looked at: attribute numbers, 0 for all of them.
 	 */
-	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const Bitmapset *columns);
+	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call.
 	 * A source that finds it cannot stream may put all its rows into "store"
 	 * where that is given, and then has nothing left for next().
 	 */
-	void		(*open) (TupleSource *source, const NullableDatum *args, Tuplestorestate *store);
+	void (*open)(TupleSource *source, const NullableDatum *args, Tuplestorestate *store);
 
 	/* Stores the next row in a slot of the source's kind; false at the end. */
-	bool		(*next) (TupleSource *source, TupleTableSlot *slot);
+	bool (*next)(TupleSource *source, TupleTableSlot *slot);
 
-	void		(*close) (TupleSource *source);
-	void		(*end) (TupleSource *source);
+	void (*close)(TupleSource *source);
+	void (*end)(TupleSource *source);
 
 	/*
-	 * Adds lines to EXPLAIN.  "args" are the call's expressions as text;
-	 * "source" is NULL unless the plan was executed.
+	 * Adds lines to EXPLAIN.  "args" are the call's expressions as text, NULL
+	 * for a NULL constant.
 	 */
-	void		(*explain) (Oid funcid, TupleSource *source, List *args, ExplainState *es);
+	void (*explain)(TupleSource *source, List *args, ExplainState *es);
 } TupleSourceMethods;
 
 /* Every source begins with this. */
 struct TupleSource
 {
 	const TupleSourceMethods *methods;
-	TupleDesc	tupdesc;		/* of the slots that next() takes ... */
-	const TupleTableSlotOps *slot_ops;	/* ... and their kind */
+	TupleDesc tupdesc;				   /* of the slots that next() takes ... */
+	const TupleTableSlotOps *slot_ops; /* ... and their kind */
 };
 
 /* recent_chapters.c */
 extern const TupleSourceMethods catalogue_chapter_source;
+
+/* cached_lookups.c */
+extern const TupleSourceMethods catalogue_lookup_row_source;
+extern const TupleSourceMethods catalogue_lookup_document_source;
 
 /* stream_scan.c */
 extern void catalogue_stream_scan_init(void);
@@ -91,4 +94,4 @@ extern void catalogue_stream_scan_init(void);
 /* materialize.c */
 extern Datum catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods);
 
-#endif							/* CATALOGUE_TUPLE_SOURCE_H */
+#endif /* CATALOGUE_TUPLE_SOURCE_H */

@@ -1,0 +1,445 @@
+/*
+ * cached_lookups.c
+ *		Two tuple sources over the lookup cache: its rows, and the document.
+ *
+ * The privileges that a SELECT from the lookup tables needs are checked for
+ * every execution, hit or miss: USAGE of their schema, SELECT on the table or
+ * on the columns that are bound.
+ *
+ * Lifetime: a source has a memory context of its own, below the one that was
+ * current when it began, and its pin on cached content belongs to that.  The
+ * values that it hands out point into the content: good until it is closed.
+ */
+#include "tuple_source.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_namespace.h"
+#include "funcapi.h"
+#include "lookup_cache.h"
+#include "miscadmin.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+/* Arguments of both functions. */
+enum
+{
+	ARG_UNIVERSITE,
+	ARG_KNOWN_VERSION /* cached_lookups_json() only */
+};
+
+/* Columns of cached_lookups(). */
+enum
+{
+	ROW_KIND,
+	ROW_ID,
+	ROW_CODE,
+	ROW_NOM,
+	ROW_PARENT_ID,
+	ROW_NATTS
+};
+
+/* Columns of cached_lookups_json(). */
+enum
+{
+	DOCUMENT_VERSION,
+	DOCUMENT_LOOKUPS,
+	DOCUMENT_NATTS
+};
+
+typedef struct LookupSource
+{
+	TupleSource base;  /* (must be first) */
+	MemoryContext cxt; /* holds the source and its pin */
+	const Attachment *attachment;
+	Oid universite_type;
+	bool row_security; /* applies to the caller */
+	LookupPin pin;	   /* holds content while the source is open */
+	uint64 position;   /* of the next row */
+	uint64 end;
+} LookupSource;
+
+PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
+PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
+PG_FUNCTION_INFO_V1(catalogue_cached_lookups_support);
+
+static const Attachment *attachment_with_lookups(Oid funcid);
+static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
+static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
+static double table_rows(Oid relid);
+static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
+static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
+static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods);
+static bool check_access(const Attachment *attachment);
+static bool may_select(const LookupBinding *lookup, Oid role);
+static void open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void open_document(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
+static bool next_row(TupleSource *base, TupleTableSlot *slot);
+static bool next_document(TupleSource *base, TupleTableSlot *slot);
+static void store_value(TupleTableSlot *slot, int column, const LookupContent *content,
+						uint32 offset);
+static void close_source(TupleSource *base);
+static void end_source(TupleSource *base);
+static void explain_source(TupleSource *base, List *args, ExplainState *es);
+
+const TupleSourceMethods catalogue_lookup_row_source = {
+	.function = catalogue_cached_lookups,
+	.estimate = estimate_rows,
+	.begin = begin_rows,
+	.open = open_rows,
+	.next = next_row,
+	.close = close_source,
+	.end = end_source,
+	.explain = explain_source,
+};
+
+const TupleSourceMethods catalogue_lookup_document_source = {
+	.function = catalogue_cached_lookups_json,
+	.estimate = estimate_document,
+	.begin = begin_document,
+	.open = open_document,
+	.next = next_document,
+	.close = close_source,
+	.end = end_source,
+	.explain = explain_source,
+};
+
+/*
+ * cached_lookups(universite)
+ *		RETURNS TABLE (kind text, id text, code text, nom text, parent_id text)
+ *
+ * All lookups; with a university, that one and what is below it, so nothing
+ * if it does not exist.  Kinds come in tree order, then by nom and by id in
+ * collation "C".
+ *
+ * Errors: no right to read 42501; schema not attached, or attached without
+ * lookup tables, 55000.
+ */
+Datum
+catalogue_cached_lookups(PG_FUNCTION_ARGS)
+{
+	return catalogue_materialize(fcinfo, &catalogue_lookup_row_source);
+}
+
+/*
+ * cached_lookups_json(universite, known_version text)
+ *		RETURNS TABLE (version text, lookups json)
+ *
+ * The same lookups as one document and its version, in one row; no row while
+ * the version is the one that the caller knows.
+ *
+ * Errors: as cached_lookups().
+ */
+Datum
+catalogue_cached_lookups_json(PG_FUNCTION_ARGS)
+{
+	return catalogue_materialize(fcinfo, &catalogue_lookup_document_source);
+}
+
+/* Planner support: the number of rows.  Also loads the library in time. */
+Datum
+catalogue_cached_lookups_support(PG_FUNCTION_ARGS)
+{
+	Node *request = (Node *) PG_GETARG_POINTER(0);
+	Node *answer = NULL;
+
+	if (IsA(request, SupportRequestRows))
+	{
+		SupportRequestRows *rows = (SupportRequestRows *) request;
+
+		if (IsA(rows->node, FuncExpr))
+		{
+			FuncExpr *call = (FuncExpr *) rows->node;
+			TupleSourceEstimate estimate = {0};
+
+			if (list_length(call->args) > ARG_KNOWN_VERSION)
+				estimate_document(rows->funcid, call->args, &estimate);
+			else
+				estimate_rows(rows->funcid, call->args, &estimate);
+			rows->rows = estimate.rows;
+			answer = request;
+		}
+	}
+
+	PG_RETURN_POINTER(answer);
+}
+
+static const Attachment *
+attachment_with_lookups(Oid funcid)
+{
+	const Attachment *attachment = catalogue_attachment_of_function(funcid);
+
+	if (attachment->lookups == NIL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("schema \"%s\" is attached without lookup tables",
+					   attachment->schema_name),
+				errhint("Run catalogue.attach() with a mapping that names them."));
+
+	return attachment;
+}
+
+/* All rows of the tables, or one university's part of them. */
+static void
+estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
+{
+	const Attachment *attachment = attachment_with_lookups(funcid);
+	Node *universite = list_nth(args, ARG_UNIVERSITE);
+	double universites = 1;
+	ListCell *lc;
+
+	foreach(lc, attachment->lookups)
+		estimate->rows += table_rows(((LookupBinding *) lfirst(lc))->relid);
+	if (!IsA(universite, Const) || !((Const *) universite)->constisnull)
+		universites = table_rows(((LookupBinding *) linitial(attachment->lookups))->relid);
+
+	estimate->rows = clamp_row_est(estimate->rows / Max(universites, 1));
+	estimate->total_cost = cpu_tuple_cost * estimate->rows;
+}
+
+static void
+estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
+{
+	estimate->rows = 1;
+	estimate->total_cost = cpu_tuple_cost;
+}
+
+/* As of the last ANALYZE. */
+static double
+table_rows(Oid relid)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double rows = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 0);
+		ReleaseSysCache(tuple);
+	}
+
+	return rows;
+}
+
+static TupleSource *
+begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
+{
+	return &begin_source(funcid, &catalogue_lookup_row_source)->base;
+}
+
+static TupleSource *
+begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
+{
+	return &begin_source(funcid, &catalogue_lookup_document_source)->base;
+}
+
+static LookupSource *
+begin_source(Oid funcid, const TupleSourceMethods *methods)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup source",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+	LookupSource *source = palloc0(sizeof(LookupSource));
+	Oid *argtypes;
+	int nargs;
+
+	source->base.methods = methods;
+	source->base.slot_ops = &TTSOpsVirtual;
+	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function %u does not return a row type", funcid);
+	source->cxt = cxt;
+	source->attachment = attachment_with_lookups(funcid);
+	get_func_signature(funcid, &argtypes, &nargs);
+	source->universite_type = argtypes[ARG_UNIVERSITE];
+	source->row_security = check_access(source->attachment);
+	catalogue_init_lookup_pin(&source->pin, cxt);
+
+	MemoryContextSwitchTo(oldcxt);
+	return source;
+}
+
+/*
+ * Checks that the current role may read all that is bound; says whether
+ * row-level security decides which rows those are.
+ */
+static bool
+check_access(const Attachment *attachment)
+{
+	Oid role = GetUserId();
+	Oid checked_namespace = InvalidOid;
+	bool restricted = false;
+	ListCell *lc;
+
+	foreach(lc, attachment->lookups)
+	{
+		const LookupBinding *lookup = lfirst(lc);
+		Oid namespace = get_rel_namespace(lookup->relid);
+
+		if (OidIsValid(namespace) && namespace != checked_namespace)
+		{
+			AclResult aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
+
+			if (aclresult != ACLCHECK_OK)
+				aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(namespace));
+			checked_namespace = namespace;
+		}
+		if (!may_select(lookup, role))
+			aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(lookup->relid)),
+						   get_rel_name(lookup->relid));
+		if (check_enable_rls(lookup->relid, InvalidOid, true) == RLS_ENABLED)
+			restricted = true;
+	}
+
+	return restricted;
+}
+
+static bool
+may_select(const LookupBinding *lookup, Oid role)
+{
+	const char *columns[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
+
+	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
+		return true;
+
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		/* The query that reads the tables says what it thinks of a missing column. */
+		AttrNumber attnum = columns[i] ? get_attnum(lookup->relid, columns[i]) : InvalidAttrNumber;
+
+		if (attnum != InvalidAttrNumber &&
+			pg_attribute_aclcheck(lookup->relid, attnum, role, ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	}
+
+	return true;
+}
+
+static void
+open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
+{
+	LookupSource *source = (LookupSource *) base;
+
+	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
+	source->end = source->pin.content->nrows;
+}
+
+static void
+open_document(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
+{
+	LookupSource *source = (LookupSource *) base;
+	const NullableDatum *known = &args[ARG_KNOWN_VERSION];
+	bool is_known = false;
+
+	pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
+	if (!known->isnull)
+	{
+		const LookupContent *content = source->pin.content;
+		const text *ours =
+			(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
+		text *theirs = DatumGetTextPP(known->value);
+
+		is_known = VARSIZE_ANY_EXHDR(ours) == VARSIZE_ANY_EXHDR(theirs) &&
+				   memcmp(VARDATA_ANY(ours), VARDATA_ANY(theirs), VARSIZE_ANY_EXHDR(ours)) == 0;
+		if ((Pointer) theirs != DatumGetPointer(known->value))
+			pfree(theirs);
+	}
+	source->end = is_known ? 0 : 1;
+}
+
+static void
+pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
+{
+	LookupRequest request = {.attachment = source->attachment, .form = form};
+	char *scope = NULL;
+
+	if (!universite->isnull)
+	{
+		Oid output;
+		bool is_varlena;
+
+		getTypeOutputInfo(source->universite_type, &output, &is_varlena);
+		request.scope = scope = OidOutputFunctionCall(output, universite->value);
+		request.scope_value = universite->value;
+		request.scope_type = source->universite_type;
+	}
+
+	catalogue_pin_lookups(&source->pin, &request, source->row_security);
+	source->position = 0;
+	if (scope != NULL)
+		pfree(scope);
+}
+
+static bool
+next_row(TupleSource *base, TupleTableSlot *slot)
+{
+	LookupSource *source = (LookupSource *) base;
+	const LookupContent *content = source->pin.content;
+	const LookupRow *row;
+
+	if (source->position == source->end)
+		return false;
+	row = &content->rows[source->position++];
+
+	ExecClearTuple(slot);
+	store_value(slot, ROW_KIND, content, row->kind);
+	store_value(slot, ROW_ID, content, row->id);
+	store_value(slot, ROW_CODE, content, row->code);
+	store_value(slot, ROW_NOM, content, row->nom);
+	store_value(slot, ROW_PARENT_ID, content, row->parent_id);
+	ExecStoreVirtualTuple(slot);
+
+	return true;
+}
+
+static bool
+next_document(TupleSource *base, TupleTableSlot *slot)
+{
+	LookupSource *source = (LookupSource *) base;
+	const LookupContent *content = source->pin.content;
+
+	if (source->position == source->end)
+		return false;
+	source->position++;
+
+	ExecClearTuple(slot);
+	store_value(slot, DOCUMENT_VERSION, content, content->version);
+	store_value(slot, DOCUMENT_LOOKUPS, content, content->document);
+	ExecStoreVirtualTuple(slot);
+
+	return true;
+}
+
+static void
+store_value(TupleTableSlot *slot, int column, const LookupContent *content, uint32 offset)
+{
+	slot->tts_values[column] = catalogue_lookup_value(content, offset);
+	slot->tts_isnull[column] = offset == 0;
+}
+
+static void
+close_source(TupleSource *base)
+{
+	catalogue_unpin_lookups(&((LookupSource *) base)->pin);
+}
+
+static void
+end_source(TupleSource *base)
+{
+	MemoryContextDelete(((LookupSource *) base)->cxt);
+}
+
+static void
+explain_source(TupleSource *base, List *args, ExplainState *es)
+{
+	LookupSource *source = (LookupSource *) base;
+
+	if (source->pin.cache != NULL)
+		ExplainPropertyText("Cache", source->pin.cache, es);
+}

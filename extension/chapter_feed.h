@@ -1,0 +1,105 @@
+/*
+ * chapter_feed.h
+ *		What the three files of the feed share.
+ *
+ * chapter_feed.c knows what a function reads and what the planner says of it,
+ * chapter_scan.c reads index ranges, recent_chapters.c is the tuple source
+ * that puts the two together.
+ */
+#ifndef CATALOGUE_CHAPTER_FEED_H
+#define CATALOGUE_CHAPTER_FEED_H
+
+#include "catalogue.h"
+
+#include "access/attnum.h"
+#include "access/sdir.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
+#include "nodes/nodes.h"
+#include "nodes/params.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* A range of the order, as one condition. */
+typedef enum ChapterLeg
+{
+	LEG_NEWEST,		   /* from the start */
+	LEG_BEFORE,		   /* created_at < before_at */
+	LEG_AFTER,		   /* (created_at, id) < (before_at, before_id) */
+	LEG_UNDATED,	   /* created_at IS NULL */
+	LEG_UNDATED_AFTER, /* created_at IS NULL AND id < before_id */
+	LEG_END
+} ChapterLeg;
+
+/* Where a page begins. */
+typedef struct ChapterPosition
+{
+	ChapterLeg first_leg;
+	NullableDatum before_at;
+	NullableDatum before_id;
+} ChapterPosition;
+
+/* What the reference query's generic plan says. */
+typedef struct ReferencePlan
+{
+	int generation; /* of the cached plan that this was read from */
+	bool depends_on_role;
+	double rows; /* of a whole filière */
+	Cost startup_cost;
+	Cost total_cost;
+	AttrNumber filiere_attno;
+	AttrNumber created_at_attno;
+	AttrNumber id_attno;
+	const char *not_streamed; /* why the index cannot be read here; NULL if it can */
+	Oid indexid;
+	ScanDirection direction;
+	FmgrInfo equality; /* filière column = argument */
+} ReferencePlan;
+
+/* What a function reads, and the plans saved for it. */
+typedef struct ChapterFeed
+{
+	Oid funcid;		/* hash key (must be first) */
+	uint64 serial;	/* of the attachment that this was made from */
+	uint64 checked; /* relcache messages seen when names and types were right */
+	const Attachment *attachment;
+	Oid relid;
+	char *relation;	  /* its qualified name, quoted */
+	bool several;	  /* takes an array of filières */
+	Oid filiere_type; /* of the column */
+	Oid id_type;
+	Oid created_at_type;
+	Oid argument_type;		  /* filiere_type, or its array type */
+	SPIPlanPtr reference;	  /* one filière from the start */
+	ReferencePlan plan;		  /* what it looked like last */
+	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream ... */
+	Bitmapset *leg_columns;	  /* ... and the columns that it reads; 0 for all */
+	SPIPlanPtr position;	  /* created_at of an id */
+} ChapterFeed;
+
+/* chapter_feed.c */
+extern ChapterFeed *catalogue_chapter_feed(Oid funcid);
+extern const ReferencePlan *catalogue_chapter_reference_plan(ChapterFeed *feed);
+extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg,
+											 const Bitmapset *columns);
+extern SPIPlanPtr catalogue_chapter_position_plan(ChapterFeed *feed);
+extern ParamListInfo catalogue_chapter_plan_params(const ChapterFeed *feed,
+												   const NullableDatum *filiere, int64 n,
+												   const ChapterPosition *position);
+
+/* chapter_scan.c */
+typedef struct ChapterScan ChapterScan;
+
+extern ChapterScan *catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+												 const ReferencePlan *plan,
+												 const ChapterPosition *position, Datum *filieres,
+												 int nfilieres);
+extern bool catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot);
+extern uint64 catalogue_chapter_scan_rows_read(const ChapterScan *scan);
+extern int catalogue_chapter_scan_merged(const ChapterScan *scan);
+extern void catalogue_chapter_scan_end(ChapterScan *scan);
+extern ChapterLeg catalogue_chapter_next_leg(Relation rel, const ReferencePlan *plan,
+											 ChapterLeg leg);
+
+#endif /* CATALOGUE_CHAPTER_FEED_H */

@@ -1,0 +1,377 @@
+/*
+ * chapter_scan.c
+ *		Ordered index scans: one for each filière, merged.
+ *
+ * A page is read in at most two legs, each one index range.  What follows a
+ * dated chapter is first a row comparison, which no undated chapter meets,
+ * and then the undated ones; what follows an undated chapter is a range of
+ * those.
+ *
+ * Several filières are one ordered scan each, merged through the server's
+ * binary heap: n + k index entries are read for n rows of k filières, where a
+ * single query with = ANY reads every chapter of all of them.
+ *
+ * Everything is allocated in the context that is current at begin; index
+ * scans and buffer pins belong to the current resource owner, so that an
+ * ERROR leaves nothing behind.  The caller holds the locks.
+ */
+#include "chapter_feed.h"
+
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "access/tableam.h"
+#include "lib/binaryheap.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/sortsupport.h"
+
+/* Index columns that scan keys name. */
+#define INDEX_FILIERE 1
+#define INDEX_CREATED_AT 2
+#define INDEX_ID 3
+
+/* One filière's scan. */
+typedef struct FiliereScan
+{
+	Datum filiere;
+	ChapterLeg leg;
+	IndexScanDesc scan;	  /* NULL between legs, and at the end */
+	TupleTableSlot *slot; /* current row, where several are merged */
+	bool undated;
+	Datum created_at; /* of the current row, in the slot's memory */
+	Datum id;
+} FiliereScan;
+
+struct ChapterScan
+{
+	Relation rel;
+	Relation index;
+	Snapshot snapshot;
+	const ReferencePlan *plan;
+	FmgrInfo equality;
+	const ChapterPosition *position;
+	FiliereScan *filieres;
+	int nfilieres;
+	binaryheap *heap;			/* of filières that have a current row; NULL for one */
+	FiliereScan *last_returned; /* has to be moved on before the next row */
+	SortSupportData by_created_at;
+	SortSupportData by_id;
+	uint64 rows_read;
+};
+
+static int sort_and_unique(Relation index, Datum *filieres, int nfilieres);
+static int compare_filieres(const void *a, const void *b, void *index);
+static bool start_leg(ChapterScan *scan, FiliereScan *filiere);
+static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
+static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
+static bool advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot);
+static void start_merge(ChapterScan *scan);
+static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
+static bool advance_merged(ChapterScan *scan, FiliereScan *filiere);
+static int compare_filiere_scans(Datum a, Datum b, void *arg);
+
+/*
+ * Begins to read the chapters of some filières after a position.
+ *
+ * "filieres" are values without NULLs, which may repeat; the array is sorted
+ * in place.  All arguments must live as long as the scan.
+ */
+ChapterScan *
+catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+							 const ReferencePlan *plan, const ChapterPosition *position,
+							 Datum *filieres, int nfilieres)
+{
+	ChapterScan *scan = palloc0(sizeof(ChapterScan));
+
+	scan->rel = rel;
+	scan->index = index;
+	scan->snapshot = snapshot;
+	scan->plan = plan;
+	scan->position = position;
+	/* what the operator caches must not outlive the scan */
+	scan->equality = plan->equality;
+	scan->equality.fn_mcxt = CurrentMemoryContext;
+
+	scan->nfilieres = sort_and_unique(index, filieres, nfilieres);
+	scan->filieres = palloc0(sizeof(FiliereScan) * scan->nfilieres);
+	for (int i = 0; i < scan->nfilieres; i++)
+	{
+		scan->filieres[i].filiere = filieres[i];
+		scan->filieres[i].leg = position->first_leg;
+	}
+	if (scan->nfilieres > 1)
+		start_merge(scan);
+
+	return scan;
+}
+
+/*
+ * Stores the next chapter, in a slot of the table's kind; false at the end.
+ *
+ * The filière at the top of the heap is moved on only when the next row is
+ * asked for, so that n rows cost n + k reads and not one more each.
+ */
+bool
+catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot)
+{
+	FiliereScan *filiere = scan->last_returned;
+
+	if (scan->heap == NULL)
+		return scan->nfilieres > 0 && advance(scan, scan->filieres, slot);
+
+	if (filiere != NULL)
+	{
+		if (advance_merged(scan, filiere))
+			binaryheap_replace_first(scan->heap, PointerGetDatum(filiere));
+		else
+			binaryheap_remove_first(scan->heap);
+		scan->last_returned = NULL;
+	}
+	if (binaryheap_empty(scan->heap))
+		return false;
+
+	filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+	ExecCopySlot(slot, filiere->slot);
+	scan->last_returned = filiere;
+
+	return true;
+}
+
+/* For EXPLAIN ANALYZE: index entries that led to a row. */
+uint64
+catalogue_chapter_scan_rows_read(const ChapterScan *scan)
+{
+	return scan->rows_read;
+}
+
+/* For EXPLAIN ANALYZE: scans that were merged. */
+int
+catalogue_chapter_scan_merged(const ChapterScan *scan)
+{
+	return scan->nfilieres;
+}
+
+/* Lets go of pins and index scans; memory goes with its context. */
+void
+catalogue_chapter_scan_end(ChapterScan *scan)
+{
+	for (int i = 0; i < scan->nfilieres; i++)
+	{
+		if (scan->filieres[i].slot != NULL)
+			ExecDropSingleTupleTableSlot(scan->filieres[i].slot);
+		if (scan->filieres[i].scan != NULL)
+			index_endscan(scan->filieres[i].scan);
+	}
+}
+
+/* The range that follows a leg's: what is dated is followed by what is not. */
+ChapterLeg
+catalogue_chapter_next_leg(Relation rel, const ReferencePlan *plan, ChapterLeg leg)
+{
+	if (leg != LEG_AFTER && leg != LEG_BEFORE)
+		return LEG_END;
+
+	return TupleDescAttr(RelationGetDescr(rel), plan->created_at_attno - 1)->attnotnull
+			   ? LEG_END
+			   : LEG_UNDATED;
+}
+
+/*
+ * Sorting finds the filières that were named twice, and lets the scans
+ * descend the index in its own order.
+ */
+static int
+sort_and_unique(Relation index, Datum *filieres, int nfilieres)
+{
+	int nunique = 0;
+
+	if (nfilieres < 2)
+		return nfilieres;
+
+	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, index);
+	for (int i = 1; i < nfilieres; i++)
+	{
+		if (compare_filieres(&filieres[nunique], &filieres[i], index) != 0)
+			filieres[++nunique] = filieres[i];
+	}
+
+	return nunique + 1;
+}
+
+static int
+compare_filieres(const void *a, const void *b, void *index)
+{
+	FmgrInfo *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
+
+	return DatumGetInt32(FunctionCall2Coll(order,
+										   ((Relation) index)->rd_indcollation[INDEX_FILIERE - 1],
+										   *(const Datum *) a, *(const Datum *) b));
+}
+
+/*
+ * Begins the index scan of a filière's leg; false when there is no leg left.
+ *
+ * Strategies are those of the column's type: the index AM itself turns them
+ * around for a descending column.
+ */
+static bool
+start_leg(ChapterScan *scan, FiliereScan *filiere)
+{
+	Relation index = scan->index;
+	const ChapterPosition *position = scan->position;
+	ScanKeyData keys[INDEX_ID];
+	int nkeys = 0;
+
+	if (filiere->leg == LEG_END)
+		return false;
+
+	ScanKeyEntryInitializeWithInfo(&keys[nkeys++], 0, INDEX_FILIERE, BTEqualStrategyNumber,
+								   InvalidOid, index->rd_indcollation[INDEX_FILIERE - 1],
+								   &scan->equality, filiere->filiere);
+	switch (filiere->leg)
+	{
+		case LEG_NEWEST:
+		case LEG_END:
+			break;
+		case LEG_BEFORE:
+			init_less_key(&keys[nkeys++], index, INDEX_CREATED_AT, position->before_at.value);
+			break;
+		case LEG_AFTER:
+			init_row_key(&keys[nkeys++], index, position);
+			break;
+		case LEG_UNDATED_AFTER:
+		case LEG_UNDATED:
+			ScanKeyEntryInitialize(&keys[nkeys++], SK_ISNULL | SK_SEARCHNULL, INDEX_CREATED_AT,
+								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
+			if (filiere->leg == LEG_UNDATED_AFTER)
+				init_less_key(&keys[nkeys++], index, INDEX_ID, position->before_id.value);
+			break;
+	}
+
+	filiere->scan = index_beginscan(scan->rel, index, scan->snapshot, NULL, nkeys, 0, SO_NONE);
+	index_rescan(filiere->scan, keys, nkeys, NULL, 0);
+
+	return true;
+}
+
+static void
+init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
+{
+	Oid type = index->rd_opcintype[attno - 1];
+	Oid less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
+
+	ScanKeyEntryInitialize(key, 0, attno, BTLessStrategyNumber, InvalidOid,
+						   index->rd_indcollation[attno - 1], get_opcode(less), argument);
+}
+
+/*
+ * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() makes
+ * it: a header, and members that must live as long as the scan.
+ */
+static void
+init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
+{
+	ScanKey members = palloc(sizeof(ScanKeyData) * 2);
+
+	ScanKeyEntryInitializeWithInfo(&members[0], SK_ROW_MEMBER, INDEX_CREATED_AT,
+								   BTLessStrategyNumber, InvalidOid,
+								   index->rd_indcollation[INDEX_CREATED_AT - 1],
+								   index_getprocinfo(index, INDEX_CREATED_AT, BTORDER_PROC),
+								   position->before_at.value);
+	ScanKeyEntryInitializeWithInfo(&members[1], SK_ROW_MEMBER | SK_ROW_END, INDEX_ID,
+								   BTLessStrategyNumber, InvalidOid,
+								   index->rd_indcollation[INDEX_ID - 1],
+								   index_getprocinfo(index, INDEX_ID, BTORDER_PROC),
+								   position->before_id.value);
+
+	MemSet(key, 0, sizeof(ScanKeyData));
+	key->sk_flags = SK_ROW_HEADER;
+	key->sk_attno = INDEX_CREATED_AT;
+	key->sk_strategy = BTLessStrategyNumber;
+	key->sk_argument = PointerGetDatum(members);
+}
+
+/* Puts a filière's next row into the slot; false when all its legs are done. */
+static bool
+advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot)
+{
+	while (filiere->scan != NULL || start_leg(scan, filiere))
+	{
+		CHECK_FOR_INTERRUPTS();
+
+		if (index_getnext_slot(filiere->scan, scan->plan->direction, slot))
+		{
+			scan->rows_read++;
+			return true;
+		}
+		index_endscan(filiere->scan);
+		filiere->scan = NULL;
+		filiere->leg = catalogue_chapter_next_leg(scan->rel, scan->plan, filiere->leg);
+	}
+
+	return false;
+}
+
+/* Reads the first row of each filière into the heap. */
+static void
+start_merge(ChapterScan *scan)
+{
+	init_descending(&scan->by_created_at, scan->index, INDEX_CREATED_AT);
+	init_descending(&scan->by_id, scan->index, INDEX_ID);
+
+	scan->heap = binaryheap_allocate(scan->nfilieres, compare_filiere_scans, scan);
+	for (int i = 0; i < scan->nfilieres; i++)
+	{
+		FiliereScan *filiere = &scan->filieres[i];
+
+		filiere->slot = table_slot_create(scan->rel, NULL);
+		if (advance_merged(scan, filiere))
+			binaryheap_add_unordered(scan->heap, PointerGetDatum(filiere));
+	}
+	binaryheap_build(scan->heap);
+}
+
+/* Descending, NULLs last: the order of the feed, whatever the index's is. */
+static void
+init_descending(SortSupport ssup, Relation index, AttrNumber attno)
+{
+	Oid type = index->rd_opcintype[attno - 1];
+	Oid greater =
+		get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTGreaterStrategyNumber);
+
+	ssup->ssup_cxt = CurrentMemoryContext;
+	ssup->ssup_collation = index->rd_indcollation[attno - 1];
+	ssup->ssup_nulls_first = false;
+	PrepareSortSupportFromOrderingOp(greater, ssup);
+}
+
+static bool
+advance_merged(ChapterScan *scan, FiliereScan *filiere)
+{
+	bool isnull;
+
+	if (!advance(scan, filiere, filiere->slot))
+		return false;
+	filiere->created_at =
+		slot_getattr(filiere->slot, scan->plan->created_at_attno, &filiere->undated);
+	filiere->id = slot_getattr(filiere->slot, scan->plan->id_attno, &isnull);
+
+	return true;
+}
+
+/* The server's heap keeps its greatest at the top: the first of our order. */
+static int
+compare_filiere_scans(Datum a, Datum b, void *arg)
+{
+	ChapterScan *scan = (ChapterScan *) arg;
+	const FiliereScan *scan_a = (const FiliereScan *) DatumGetPointer(a);
+	const FiliereScan *scan_b = (const FiliereScan *) DatumGetPointer(b);
+	int order = ApplySortComparator(scan_a->created_at, scan_a->undated, scan_b->created_at,
+									scan_b->undated, &scan->by_created_at);
+
+	if (order == 0)
+		order = ApplySortComparator(scan_a->id, false, scan_b->id, false, &scan->by_id);
+
+	return -order;
+}

@@ -1,0 +1,752 @@
+/*
+ * lookup_cache.c
+ *		Content of the lookup tables, kept by each backend, never stale.
+ *
+ * Coherence.  A trigger on every lookup table sends, with the commit, a
+ * relcache message for catalogue.lookup_sentinel; DDL on the tables sends
+ * messages of their own.  The callback raises a counter.  A call first reads
+ * the messages that have arrived and, where the counter has moved, forgets
+ * everything; so it sees what was committed before it began.  A fill notes the
+ * counter before it takes its snapshot, and its content is kept only if the
+ * counter has not moved until the end.
+ *
+ * Whose content it is.  A transaction that has an XID may see rows that
+ * nobody else sees, also where no trigger tells of them.  What it reads is
+ * provisional: good for itself, for everyone once it commits, dropped if it
+ * or a part of it rolls back.  A transaction that wrote a lookup table, or
+ * that reads through one snapshot (REPEATABLE READ and up), bypasses the
+ * cache, as does a caller to whom row-level security applies.
+ *
+ * Memory.  Each entry has a memory context of its own, below lookup_cxt.  It
+ * is immutable.  Pins keep it alive: an entry that was forgotten is freed by
+ * the last pin.  A pin belongs to a memory context of the caller's, whose
+ * reset releases it, so that no ERROR leaves one behind.  A fill builds its
+ * entry below the caller's context and moves it here when nothing can fail
+ * any more.
+ */
+#include "lookup_cache.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/async.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/sinval.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+typedef struct LookupKey
+{
+	Oid schema;
+	LookupForm form;
+	const char *scope; /* NULL for all; in the entry's memory */
+} LookupKey;
+
+typedef struct LookupEntry
+{
+	LookupKey key;
+	uint64 serial;		  /* of the attachment that it was read for */
+	instr_time filled_at; /* monotonic */
+	uint64 hits;
+	int pins;
+	bool linked;	  /* in the hash and in the list */
+	bool provisional; /* read by a transaction that is not over */
+	dlist_node recency;
+	Size bytes;		   /* of cxt */
+	MemoryContext cxt; /* holds the entry and its content */
+	const LookupContent *content;
+} LookupEntry;
+
+typedef struct LookupSlot
+{
+	LookupKey key; /* hash key (must be first) */
+	LookupEntry *entry;
+} LookupSlot;
+
+typedef struct LookupCounts
+{
+	uint64 hits;
+	uint64 misses;
+	uint64 invalidations; /* entries forgotten since a table has changed */
+	uint64 expiries;	  /* entries older than catalogue.lookup_ttl */
+	uint64 evictions;	  /* entries that had to make room */
+	uint64 bypasses;
+	uint64 late_fills; /* not kept: a table has changed meanwhile */
+} LookupCounts;
+
+static MemoryContext lookup_cxt = NULL; /* parent of everything */
+static MemoryContext index_cxt = NULL;	/* holds the hash and the list of relations */
+static HTAB *lookup_hash = NULL;
+static dlist_head entries = DLIST_STATIC_INIT(entries); /* latest used first */
+static Size entry_bytes = 0;							/* of all linked entries */
+static LookupCounts counts;
+
+/* Written by the callback. */
+static uint64 generation = 0;
+static Oid sentinel_relid = InvalidOid;
+
+/* What entries were read from; the callback compares. */
+static Oid *watched = NULL;
+static int nwatched = 0;
+static int max_watched = 0;
+
+static uint64 entries_generation = 0; /* what all linked entries were read under */
+
+/* Of the current transaction. */
+static bool wrote_lookups = false;
+static bool has_provisional = false;
+static TransactionId announced_xid = InvalidTransactionId; /* (sub)transaction */
+
+PG_FUNCTION_INFO_V1(catalogue_lookup_changed);
+PG_FUNCTION_INFO_V1(catalogue_cache_stats);
+PG_FUNCTION_INFO_V1(catalogue_cache_reset);
+PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
+
+static void init_cache(void);
+static Oid sentinel(void);
+static bool transaction_may_use_cache(void);
+static LookupEntry *find_entry(const LookupRequest *request);
+static LookupEntry *fill_entry(const LookupRequest *request);
+static LookupEntry *read_entry(const LookupRequest *request);
+static void link_entry(LookupEntry *entry);
+static void unlink_entry(LookupEntry *entry);
+static void forget_if_stale(void);
+static uint64 forget_entries(void);
+static void make_room(Size bytes);
+static Size cache_limit(void);
+static Size cache_bytes(void);
+static void watch(const List *relids);
+static void release_pin(void *arg);
+static void at_transaction_end(XactEvent event, void *arg);
+static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
+								  SubTransactionId parentSubid, void *arg);
+static void confirm_provisional(void);
+static void forget_provisional(void);
+static uint32 hash_key(const void *key, Size keysize);
+static int match_keys(const void *a, const void *b, Size keysize);
+static double entry_age(const LookupEntry *entry);
+static Datum seconds(double n);
+
+/* Makes a pin, which holds nothing yet, part of a memory context's life. */
+void
+catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
+{
+	memset(pin, 0, sizeof(LookupPin));
+	pin->release.func = release_pin;
+	pin->release.arg = pin;
+	MemoryContextRegisterResetCallback(cxt, &pin->release);
+}
+
+/*
+ * Pins content for a request, from the cache or from the tables.
+ *
+ * The caller's privileges have been checked.  With row_security the content
+ * depends on who asks, and the cache has no part in it.
+ */
+void
+catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security)
+{
+	LookupEntry *entry;
+
+	Assert(pin->entry == NULL);
+	if (lookup_hash == NULL)
+		init_cache();
+
+	AcceptInvalidationMessages();
+	forget_if_stale();
+	if (catalogue_lookup_ttl == 0)
+		counts.expiries += forget_entries();
+	make_room(0);
+
+	if (row_security || !transaction_may_use_cache())
+	{
+		counts.bypasses++;
+		pin->cache = "bypass";
+		entry = read_entry(request);
+	}
+	else if ((entry = find_entry(request)) != NULL)
+	{
+		counts.hits++;
+		entry->hits++;
+		dlist_move_head(&entries, &entry->recency);
+		pin->cache = "hit";
+	}
+	else
+	{
+		counts.misses++;
+		pin->cache = "miss";
+		entry = fill_entry(request);
+	}
+
+	/* From here on the entry is the cache's to free, and nothing can fail. */
+	MemoryContextSetParent(entry->cxt, lookup_cxt);
+	entry->pins++;
+	pin->entry = entry;
+	pin->content = entry->content;
+}
+
+/* Releases what a pin holds, if anything. */
+void
+catalogue_unpin_lookups(LookupPin *pin)
+{
+	LookupEntry *entry = pin->entry;
+
+	pin->entry = NULL;
+	pin->content = NULL;
+	if (entry != NULL && --entry->pins == 0 && !entry->linked)
+		MemoryContextDelete(entry->cxt);
+}
+
+/* Called for every relcache message: compares and counts, nothing else. */
+void
+catalogue_lookup_relcache_callback(Oid relid)
+{
+	if (!OidIsValid(relid) || !OidIsValid(sentinel_relid) || relid == sentinel_relid)
+	{
+		generation++;
+		sentinel_relid = InvalidOid; /* dropped and created again? look again */
+		return;
+	}
+
+	for (int i = 0; i < nwatched; i++)
+	{
+		if (watched[i] == relid)
+		{
+			generation++;
+			return;
+		}
+	}
+}
+
+/*
+ * catalogue.lookup_changed() RETURNS trigger
+ *
+ * AFTER trigger on the lookup tables: tells every session, at commit, to
+ * forget what it has cached.  One message is enough for a (sub)transaction;
+ * where that rolls back, so do the rows.
+ */
+Datum
+catalogue_lookup_changed(PG_FUNCTION_ARGS)
+{
+	TransactionId xid = GetCurrentTransactionIdIfAny();
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_AFTER(((TriggerData *) fcinfo->context)->tg_event))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("function \"lookup_changed\" must be fired by an AFTER trigger"));
+
+	if (lookup_hash == NULL)
+		init_cache();
+
+	if (!TransactionIdIsValid(xid) || xid != announced_xid)
+	{
+		CacheInvalidateRelcacheByRelid(sentinel());
+		if (catalogue_notify_lookups)
+			Async_Notify("catalogue_lookups", "");
+		wrote_lookups = true;
+		announced_xid = xid;
+	}
+
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * catalogue.cache_stats() RETURNS SETOF record
+ *
+ * This backend's totals in the first row, then a row for each entry, the
+ * latest used first.
+ */
+Datum
+catalogue_cache_stats(PG_FUNCTION_ARGS)
+{
+	enum
+	{
+		SCHEMA_NAME,
+		SCOPE,
+		FORM,
+		ROW_COUNT,
+		BYTES,
+		AGE,
+		EXPIRES_IN,
+		HITS,
+		MISSES,
+		INVALIDATIONS,
+		EXPIRIES,
+		EVICTIONS,
+		BYPASSES,
+		LATE_FILLS,
+		HIT_RATE,
+		NATTS
+	};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum values[NATTS] = {0};
+	bool isnull[NATTS];
+	uint64 calls = counts.hits + counts.misses + counts.bypasses;
+	uint64 row_count = 0;
+	dlist_iter iter;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	if (lookup_hash == NULL)
+		init_cache();
+	AcceptInvalidationMessages();
+
+	dlist_foreach(iter, &entries)
+		row_count += dlist_container(LookupEntry, recency, iter.cur)->content->nrows;
+
+	memset(isnull, false, sizeof(isnull));
+	isnull[SCHEMA_NAME] = isnull[SCOPE] = isnull[FORM] = isnull[AGE] = isnull[EXPIRES_IN] = true;
+	values[ROW_COUNT] = Int64GetDatum(row_count);
+	values[BYTES] = Int64GetDatum(cache_bytes());
+	values[HITS] = Int64GetDatum(counts.hits);
+	values[MISSES] = Int64GetDatum(counts.misses);
+	values[INVALIDATIONS] = Int64GetDatum(counts.invalidations);
+	values[EXPIRIES] = Int64GetDatum(counts.expiries);
+	values[EVICTIONS] = Int64GetDatum(counts.evictions);
+	values[BYPASSES] = Int64GetDatum(counts.bypasses);
+	values[LATE_FILLS] = Int64GetDatum(counts.late_fills);
+	values[HIT_RATE] = Float8GetDatum(calls == 0 ? 0 : (double) counts.hits / calls);
+	isnull[HIT_RATE] = calls == 0;
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+
+	memset(isnull, true, sizeof(isnull));
+	memset(&isnull[FORM], false, (HITS - FORM + 1) * sizeof(bool));
+	dlist_foreach(iter, &entries)
+	{
+		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
+		char *schema = get_namespace_name(entry->key.schema);
+		NameData schema_name;
+		double age = entry_age(entry);
+
+		isnull[SCHEMA_NAME] = schema == NULL;
+		if (schema != NULL)
+		{
+			namestrcpy(&schema_name, schema);
+			values[SCHEMA_NAME] = NameGetDatum(&schema_name);
+		}
+		isnull[SCOPE] = entry->key.scope == NULL;
+		if (entry->key.scope != NULL)
+			values[SCOPE] = CStringGetTextDatum(entry->key.scope);
+		values[FORM] = CStringGetTextDatum(entry->key.form == LOOKUP_ROWS ? "rows" : "document");
+		values[ROW_COUNT] = Int64GetDatum(entry->content->nrows);
+		values[BYTES] = Int64GetDatum(entry->bytes);
+		values[AGE] = seconds(age);
+		/* What has been invalidated goes at the next call. */
+		values[EXPIRES_IN] =
+			seconds(entries_generation == generation ? Max(catalogue_lookup_ttl - age, 0) : 0);
+		values[HITS] = Int64GetDatum(entry->hits);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+
+	return (Datum) 0;
+}
+
+/*
+ * catalogue.cache_reset() RETURNS void
+ *
+ * Forgets this backend's entries and sets its totals to zero.
+ */
+Datum
+catalogue_cache_reset(PG_FUNCTION_ARGS)
+{
+	forget_entries();
+	memset(&counts, 0, sizeof(counts));
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * catalogue.sentinel_round_trip() RETURNS boolean
+ *
+ * Sends the sentinel's message through the server's queue, outside of any
+ * transaction, and says whether it came back.  Every session forgets its
+ * entries once for it.  Works on a standby too.
+ */
+Datum
+catalogue_sentinel_round_trip(PG_FUNCTION_ARGS)
+{
+	SharedInvalidationMessage message = {0};
+	uint64 before;
+
+	message.rc.id = SHAREDINVALRELCACHE_ID;
+	message.rc.dbId = MyDatabaseId;
+	message.rc.relId = sentinel();
+
+	AcceptInvalidationMessages();
+	sentinel_relid = message.rc.relId;
+	before = generation;
+	SendSharedInvalidMessages(&message, 1);
+	AcceptInvalidationMessages();
+
+	PG_RETURN_BOOL(generation != before);
+}
+
+static void
+init_cache(void)
+{
+	HASHCTL ctl = {
+		.keysize = sizeof(LookupKey),
+		.entrysize = sizeof(LookupSlot),
+		.hash = hash_key,
+		.match = match_keys,
+	};
+
+	if (lookup_cxt == NULL)
+	{
+		lookup_cxt =
+			AllocSetContextCreate(CacheMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
+		index_cxt =
+			AllocSetContextCreate(lookup_cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
+		RegisterXactCallback(at_transaction_end, NULL);
+		RegisterSubXactCallback(at_subtransaction_end, NULL);
+	}
+	ctl.hcxt = index_cxt;
+	lookup_hash = hash_create("catalogue lookup hash", 32, &ctl,
+							  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+static Oid
+sentinel(void)
+{
+	if (!OidIsValid(sentinel_relid))
+	{
+		Oid relid = get_relname_relid("lookup_sentinel", get_namespace_oid("catalogue", false));
+
+		if (!OidIsValid(relid))
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("relation \"catalogue.lookup_sentinel\" does not exist"),
+					errhint("Run CREATE EXTENSION catalogue."));
+		sentinel_relid = relid;
+	}
+
+	return sentinel_relid;
+}
+
+static bool
+transaction_may_use_cache(void)
+{
+	return catalogue_lookup_ttl > 0 && !wrote_lookups && !IsolationUsesXactSnapshot();
+}
+
+/* The entry that answers a request, or NULL; an old one is dropped. */
+static LookupEntry *
+find_entry(const LookupRequest *request)
+{
+	LookupKey key = {request->attachment->schema, request->form, request->scope};
+	LookupSlot *slot = hash_search(lookup_hash, &key, HASH_FIND, NULL);
+	LookupEntry *entry;
+
+	if (slot == NULL)
+		return NULL;
+	entry = slot->entry;
+
+	if (entry->serial != request->attachment->serial)
+	{
+		counts.invalidations++;
+		unlink_entry(entry);
+		return NULL;
+	}
+	if (entry_age(entry) >= catalogue_lookup_ttl)
+	{
+		counts.expiries++;
+		unlink_entry(entry);
+		return NULL;
+	}
+
+	return entry;
+}
+
+/*
+ * Reads an entry, and keeps it if it is still true and not too large.
+ *
+ * The tables are watched before the counter is noted, and the counter is
+ * noted before the snapshot is taken: what is committed after the snapshot
+ * raises the counter, now or at the next call.
+ */
+static LookupEntry *
+fill_entry(const LookupRequest *request)
+{
+	bool announced;
+	List *relids = catalogue_lock_lookups(request->attachment, &announced);
+	uint64 noted;
+	LookupEntry *entry;
+
+	(void) sentinel();
+	watch(relids);
+	forget_if_stale();
+	noted = generation;
+
+	entry = read_entry(request);
+
+	if (noted != generation)
+		counts.late_fills++;
+	else if (announced && entry->bytes <= cache_limit() / 2)
+	{
+		make_room(entry->bytes);
+		link_entry(entry);
+	}
+
+	return entry;
+}
+
+/* An entry that is neither linked nor pinned yet, below the current context. */
+static LookupEntry *
+read_entry(const LookupRequest *request)
+{
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
+	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
+	Snapshot snapshot;
+
+	entry->cxt = cxt;
+	entry->key.schema = request->attachment->schema;
+	entry->key.form = request->form;
+	if (request->scope != NULL)
+		entry->key.scope = MemoryContextStrdup(cxt, request->scope);
+	entry->serial = request->attachment->serial;
+
+	/* The newest one, unless the transaction has but one. */
+	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
+	entry->provisional = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	INSTR_TIME_SET_CURRENT(entry->filled_at);
+	entry->content = catalogue_read_lookups(request, snapshot, cxt);
+	entry->bytes = MemoryContextMemAllocated(cxt, false);
+
+	return entry;
+}
+
+/*
+ * Makes an entry one that later calls find, unless a call within its own fill
+ * (by an output function, say) has made one already.
+ */
+static void
+link_entry(LookupEntry *entry)
+{
+	bool found;
+	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
+
+	if (found)
+		return;
+
+	MemoryContextSetParent(entry->cxt, lookup_cxt);
+	slot->entry = entry;
+	entry->linked = true;
+	entry_bytes += entry->bytes;
+	dlist_push_head(&entries, &entry->recency);
+	has_provisional |= entry->provisional;
+}
+
+static void
+unlink_entry(LookupEntry *entry)
+{
+	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
+	dlist_delete(&entry->recency);
+	entry_bytes -= entry->bytes;
+	entry->linked = false;
+	if (entry->pins == 0)
+		MemoryContextDelete(entry->cxt);
+}
+
+/* Unlinks everything if a table has changed since it was read. */
+static void
+forget_if_stale(void)
+{
+	if (entries_generation == generation)
+		return;
+
+	counts.invalidations += forget_entries();
+	entries_generation = generation;
+}
+
+/* Unlinks everything; returns how many entries that were. */
+static uint64
+forget_entries(void)
+{
+	uint64 forgotten = 0;
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &entries)
+	{
+		unlink_entry(dlist_container(LookupEntry, recency, iter.cur));
+		forgotten++;
+	}
+
+	return forgotten;
+}
+
+/* Evicts the least recently used until so many bytes more fit in. */
+static void
+make_room(Size bytes)
+{
+	while (!dlist_is_empty(&entries) && cache_bytes() + bytes > cache_limit())
+	{
+		counts.evictions++;
+		unlink_entry(dlist_tail_element(LookupEntry, recency, &entries));
+	}
+}
+
+static Size
+cache_limit(void)
+{
+	return (Size) catalogue_cache_size * 1024;
+}
+
+/* What the cache has allocated for what it may find again. */
+static Size
+cache_bytes(void)
+{
+	return entry_bytes + MemoryContextMemAllocated(index_cxt, true);
+}
+
+/* Adds relations to those whose messages mean that entries are stale. */
+static void
+watch(const List *relids)
+{
+	const ListCell *lc;
+
+	foreach(lc, relids)
+	{
+		Oid relid = lfirst_oid(lc);
+		int i = 0;
+
+		while (i < nwatched && watched[i] != relid)
+			i++;
+		if (i < nwatched)
+			continue;
+		if (nwatched == max_watched)
+		{
+			int larger = Max(16, max_watched * 2);
+
+			watched = watched == NULL ? MemoryContextAlloc(index_cxt, larger * sizeof(Oid))
+									  : repalloc(watched, larger * sizeof(Oid));
+			max_watched = larger;
+		}
+		watched[nwatched++] = relid;
+	}
+}
+
+/* Reset callback of the memory context that a pin was initialised for. */
+static void
+release_pin(void *arg)
+{
+	catalogue_unpin_lookups(arg);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			confirm_provisional();
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			forget_provisional();
+			break;
+		default:
+			return;
+	}
+
+	wrote_lookups = false;
+	announced_xid = InvalidTransactionId;
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
+					  void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		forget_provisional();
+}
+
+/* What the transaction saw of its own is everyone's now. */
+static void
+confirm_provisional(void)
+{
+	dlist_iter iter;
+
+	if (!has_provisional)
+		return;
+
+	dlist_foreach(iter, &entries)
+		dlist_container(LookupEntry, recency, iter.cur)->provisional = false;
+	has_provisional = false;
+}
+
+static void
+forget_provisional(void)
+{
+	dlist_mutable_iter iter;
+
+	if (!has_provisional)
+		return;
+
+	dlist_foreach_modify(iter, &entries)
+	{
+		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
+
+		if (entry->provisional)
+			unlink_entry(entry);
+	}
+	has_provisional = false;
+}
+
+static uint32
+hash_key(const void *key, Size keysize)
+{
+	const LookupKey *k = key;
+	uint32 hash = hash_combine(murmurhash32(k->schema), k->form);
+
+	if (k->scope != NULL)
+		hash = hash_combine(hash, string_hash(k->scope, strlen(k->scope) + 1));
+
+	return hash;
+}
+
+static int
+match_keys(const void *a, const void *b, Size keysize)
+{
+	const LookupKey *ka = a;
+	const LookupKey *kb = b;
+
+	if (ka->schema != kb->schema || ka->form != kb->form)
+		return 1;
+	if (ka->scope == NULL || kb->scope == NULL)
+		return ka->scope != kb->scope;
+	return strcmp(ka->scope, kb->scope);
+}
+
+/* In seconds, by a clock that nobody sets. */
+static double
+entry_age(const LookupEntry *entry)
+{
+	instr_time age;
+
+	INSTR_TIME_SET_CURRENT(age);
+	INSTR_TIME_SUBTRACT(age, entry->filled_at);
+
+	return INSTR_TIME_GET_DOUBLE(age);
+}
+
+static Datum
+seconds(double n)
+{
+	Interval *interval = palloc0(sizeof(Interval));
+
+	interval->time = (TimeOffset) (n * USECS_PER_SEC);
+
+	return IntervalPGetDatum(interval);
+}

@@ -1,0 +1,84 @@
+/*
+ * lookup_cache.h
+ *		The rooms behind cached_lookups(): content, cache, and what pins it.
+ *
+ * Data flows one way: cached_lookups.c asks the cache for a piece of content
+ * and hands it out; lookup_cache.c keeps it; lookup_content.c reads it from
+ * the tables.
+ */
+#ifndef CATALOGUE_LOOKUP_CACHE_H
+#define CATALOGUE_LOOKUP_CACHE_H
+
+#include "catalogue.h"
+
+#include "utils/snapshot.h"
+
+typedef enum LookupForm
+{
+	LOOKUP_ROWS,	/* for cached_lookups() */
+	LOOKUP_DOCUMENT /* for cached_lookups_json() */
+} LookupForm;
+
+/* What a call asks for. */
+typedef struct LookupRequest
+{
+	const Attachment *attachment;
+	LookupForm form;
+	const char *scope; /* the university's id as text; NULL for all */
+	Datum scope_value; /* the same as it was given, where scope is set */
+	Oid scope_type;
+} LookupRequest;
+
+/* Offsets of a row's values; 0 is NULL. */
+typedef struct LookupRow
+{
+	uint32 kind;
+	uint32 id;
+	uint32 code;
+	uint32 nom;
+	uint32 parent_id;
+} LookupRow;
+
+/*
+ * The answer to a request: immutable, in one piece of memory, without
+ * pointers.  Values are varlenas, found by catalogue_lookup_value().
+ */
+typedef struct LookupContent
+{
+	Size size;							   /* all of it, in bytes */
+	Size values;						   /* where offsets count from */
+	uint64 nrows;						   /* lookups that were read */
+	uint32 version;						   /* text; LOOKUP_DOCUMENT only */
+	uint32 document;					   /* json; LOOKUP_DOCUMENT only */
+	LookupRow rows[FLEXIBLE_ARRAY_MEMBER]; /* LOOKUP_ROWS only */
+} LookupContent;
+
+static inline Datum
+catalogue_lookup_value(const LookupContent *content, uint32 offset)
+{
+	return PointerGetDatum((const char *) content + content->values + offset);
+}
+
+/* lookup_content.c */
+extern List *catalogue_lock_lookups(const Attachment *attachment, bool *announced);
+extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
+											 MemoryContext cxt);
+
+/*
+ * lookup_cache.c: a pin keeps content in memory, from catalogue_pin_lookups()
+ * until catalogue_unpin_lookups(), at the latest until the memory context
+ * that it was initialised for is reset.  It can be used again and again.
+ */
+typedef struct LookupPin
+{
+	const LookupContent *content; /* NULL while released */
+	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
+	struct LookupEntry *entry;
+	MemoryContextCallback release;
+} LookupPin;
+
+extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
+extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security);
+extern void catalogue_unpin_lookups(LookupPin *pin);
+
+#endif /* CATALOGUE_LOOKUP_CACHE_H */

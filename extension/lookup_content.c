@@ -1,0 +1,513 @@
+/*
+ * lookup_content.c
+ *		Reads the lookup tables into content that the cache can keep.
+ *
+ * One query reads them all, as the caller and under one snapshot, so that the
+ * server itself applies every rule that holds for a plain SELECT.  It names
+ * only the columns that the mapping binds: a wide one, such as a logo, is
+ * never read.
+ *
+ * Order of rows: kinds in tree order, then nom, then id, the last two by the
+ * bytes of their text (collation "C"), so that it is the same on every server.
+ *
+ * The document is one JSON object: for each kind an object with the lookups
+ * under their ids,
+ *		{"universites": {"ucad": {"id": "ucad", "code": "UCAD", "nom": "...",
+ *		 "parent_id": null}, ...}, "ufrs": {...}, ...}
+ * Its version is a 128-bit hash of these very bytes, so that it is the same
+ * in every session, on every standby and after a restart.
+ *
+ * Lifetime: everything lives in a context of its own that goes at the end;
+ * only the finished content is allocated where the caller wants it.  Locks
+ * are held to the end of the transaction, as a query's are.
+ */
+#include "lookup_cache.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+/* Bytes of the hash that a version shows, in hexadecimal digits. */
+#define VERSION_BYTES 16
+
+/* Columns of the query's result. */
+enum
+{
+	QUERY_ORDINAL,
+	QUERY_ID,
+	QUERY_CODE,
+	QUERY_NOM,
+	QUERY_PARENT_ID,
+	QUERY_NATTS
+};
+
+/* Takes the query's rows. */
+typedef struct RowReceiver
+{
+	DestReceiver pub; /* (must be first) */
+	uint32 *kinds;	  /* offsets of the kinds' names, in tree order */
+	LookupRow *rows;
+	uint64 nrows;
+	uint64 max_rows;
+	StringInfoData values;
+} RowReceiver;
+
+static void read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
+static char *lookup_query(const LookupRequest *request);
+static void append_scope(StringInfo query, const List *lookups, int depth);
+static const char *scope_operator(const LookupBinding *lookup);
+static const char *relation_name(Oid relid);
+static void init_receiver(RowReceiver *receiver, const Attachment *attachment);
+static void start_rows(DestReceiver *self, int operation, TupleDesc tupdesc);
+static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
+static void no_operation(DestReceiver *self);
+static uint32 append_text(StringInfo values, text *value);
+static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
+static LookupContent *make_document(const RowReceiver *receiver, const Attachment *attachment,
+									MemoryContext cxt);
+static void append_lookup(StringInfo document, const RowReceiver *receiver, const LookupRow *row,
+						  StringInfo scratch);
+static void append_json_value(StringInfo document, const RowReceiver *receiver, uint32 offset,
+							  StringInfo scratch);
+static text *content_version(const StringInfoData *document);
+
+/*
+ * Locks the lookup tables and returns their OIDs and those of their
+ * partitions: what a message about must end the content's life.
+ *
+ * "announced" is false where a change of a row may raise no message at all:
+ * the row triggers of a table are not those of the tables that inherit from
+ * it, unless they are its partitions.
+ */
+List *
+catalogue_lock_lookups(const Attachment *attachment, bool *announced)
+{
+	List *relids = NIL;
+	ListCell *lc;
+
+	*announced = true;
+	foreach(lc, attachment->lookups)
+	{
+		LookupBinding *lookup = lfirst(lc);
+
+		LockRelationOid(lookup->relid, AccessShareLock);
+		switch (get_rel_relkind(lookup->relid))
+		{
+			case RELKIND_PARTITIONED_TABLE:
+				relids =
+					list_concat(relids, find_all_inheritors(lookup->relid, AccessShareLock, NULL));
+				break;
+			case '\0':
+				ereport(ERROR,
+						errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("lookup table of kind \"%s\" does not exist", lookup->kind),
+						errhint("Run SELECT * FROM catalogue.attach(%s) again.",
+								quote_literal_cstr(attachment->schema_name)));
+				break;
+			default:
+				if (has_subclass(lookup->relid))
+					*announced = false;
+				relids = lappend_oid(relids, lookup->relid);
+		}
+	}
+
+	return relids;
+}
+
+/*
+ * Reads what a request asks for, under a snapshot, into one chunk in "cxt".
+ *
+ * The tables are locked already.  Raises what a SELECT by the caller raises.
+ */
+LookupContent *
+catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryContext cxt)
+{
+	MemoryContext fill_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup fill",
+												   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(fill_cxt);
+	RowReceiver receiver;
+	LookupContent *content;
+
+	init_receiver(&receiver, request->attachment);
+	read_rows(&receiver, request, snapshot);
+	if (request->form == LOOKUP_ROWS)
+		content = make_rows(&receiver, cxt);
+	else
+		content = make_document(&receiver, request->attachment, cxt);
+
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(fill_cxt);
+
+	return content;
+}
+
+static void
+read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
+{
+	char *query = lookup_query(request);
+	Oid argtypes[1] = {request->scope_type};
+	SPIExecuteOptions options = {.read_only = true, .dest = &receiver->pub};
+	SPIPlanPtr plan;
+	int ret;
+
+	if (request->scope != NULL)
+	{
+		options.params = makeParamList(1);
+		options.params->params[0].value = request->scope_value;
+		options.params->params[0].isnull = false;
+		options.params->params[0].pflags = PARAM_FLAG_CONST;
+		options.params->params[0].ptype = request->scope_type;
+	}
+
+	PushActiveSnapshot(snapshot);
+	SPI_connect();
+	plan = SPI_prepare(query, request->scope == NULL ? 0 : lengthof(argtypes), argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	ret = SPI_execute_plan_extended(plan, &options);
+	if (ret != SPI_OK_SELECT)
+		elog(ERROR, "reading the lookup tables failed: %s", SPI_result_code_string(ret));
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+/* The query that reads the tables; with a scope, $1 is the university's id. */
+static char *
+lookup_query(const LookupRequest *request)
+{
+	const List *lookups = request->attachment->lookups;
+	StringInfoData query;
+
+	initStringInfo(&query);
+	appendStringInfoString(&query, "SELECT l.ordinal, l.id, l.code, l.nom, l.parent_id FROM (");
+	for (int i = 0; i < list_length(lookups); i++)
+	{
+		const LookupBinding *lookup = list_nth(lookups, i);
+
+		/* What has no parent belongs to no university. */
+		if (request->scope != NULL && i > 0 && lookup->parent == NULL)
+			break;
+
+		if (i > 0)
+			appendStringInfoString(&query, " UNION ALL ");
+		appendStringInfo(&query,
+						 "SELECT %d, CAST(t%d.%s AS pg_catalog.text),"
+						 " CAST(t%d.%s AS pg_catalog.text), CAST(t%d.%s AS pg_catalog.text), ",
+						 i, i, quote_identifier(lookup->id), i, quote_identifier(lookup->code), i,
+						 quote_identifier(lookup->nom));
+		if (lookup->parent == NULL)
+			appendStringInfoString(&query, "CAST(NULL AS pg_catalog.text)");
+		else
+			appendStringInfo(&query, "CAST(t%d.%s AS pg_catalog.text)", i,
+							 quote_identifier(lookup->parent));
+		appendStringInfo(&query, " FROM %s AS t%d", relation_name(lookup->relid), i);
+		if (request->scope != NULL)
+			append_scope(&query, lookups, i);
+	}
+	appendStringInfoString(&query, ") AS l (ordinal, id, code, nom, parent_id)"
+								   " ORDER BY l.ordinal, l.nom COLLATE pg_catalog.\"C\","
+								   " l.id COLLATE pg_catalog.\"C\"");
+
+	return query.data;
+}
+
+/* The condition that a row of the lookup at this depth is the university's. */
+static void
+append_scope(StringInfo query, const List *lookups, int depth)
+{
+	const LookupBinding *lookup = list_nth(lookups, depth);
+	const LookupBinding *above;
+
+	if (depth == 0)
+	{
+		appendStringInfo(query, " WHERE t0.%s %s $1", quote_identifier(lookup->id),
+						 scope_operator(lookup));
+		return;
+	}
+
+	above = list_nth(lookups, depth - 1);
+	appendStringInfo(query, " WHERE t%d.%s %s ANY (SELECT t%d.%s FROM %s AS t%d", depth,
+					 quote_identifier(lookup->parent), scope_operator(above), depth - 1,
+					 quote_identifier(above->id), relation_name(above->relid), depth - 1);
+	append_scope(query, lookups, depth - 1);
+	appendStringInfoChar(query, ')');
+}
+
+/* OPERATOR(schema.=) for the id of a lookup, whatever the search path. */
+static const char *
+scope_operator(const LookupBinding *lookup)
+{
+	AttrNumber attnum = get_attnum(lookup->relid, lookup->id);
+	TypeCacheEntry *type;
+	List *names;
+	List *args;
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" of the lookup table \"%s\" does not exist", lookup->id,
+					   get_rel_name(lookup->relid)),
+				errhint("Run catalogue.attach() with a mapping that names the column."));
+	type = lookup_type_cache(get_atttype(lookup->relid, attnum), TYPECACHE_EQ_OPR);
+	if (!OidIsValid(type->eq_opr))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("could not identify an equality operator for type %s",
+					   format_type_be(type->type_id)));
+	format_operator_parts(type->eq_opr, &names, &args, false);
+
+	return psprintf("OPERATOR(%s.%s)", quote_identifier(linitial(names)), (char *) lsecond(names));
+}
+
+static const char *
+relation_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+static void
+init_receiver(RowReceiver *receiver, const Attachment *attachment)
+{
+	memset(receiver, 0, sizeof(RowReceiver));
+	receiver->pub.receiveSlot = receive_row;
+	receiver->pub.rStartup = start_rows;
+	receiver->pub.rShutdown = no_operation;
+	receiver->pub.rDestroy = no_operation;
+	receiver->pub.mydest = DestCopyOut; /* no kind is meant for extensions; not DestNone */
+
+	receiver->max_rows = 256;
+	receiver->rows = palloc(receiver->max_rows * sizeof(LookupRow));
+	initStringInfo(&receiver->values);
+	/* offset 0 stands for NULL */
+	appendStringInfoChar(&receiver->values, '\0');
+
+	receiver->kinds = palloc(list_length(attachment->lookups) * sizeof(uint32));
+	for (int i = 0; i < list_length(attachment->lookups); i++)
+	{
+		const LookupBinding *lookup = list_nth(attachment->lookups, i);
+
+		receiver->kinds[i] = append_text(&receiver->values, cstring_to_text(lookup->kind));
+	}
+}
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc tupdesc)
+{
+	Assert(tupdesc->natts == QUERY_NATTS);
+}
+
+static void
+no_operation(DestReceiver *self)
+{
+}
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	uint32 values[QUERY_NATTS] = {0};
+	LookupRow *row;
+
+	if (receiver->nrows == receiver->max_rows)
+	{
+		receiver->max_rows *= 2;
+		receiver->rows = repalloc_huge(receiver->rows, receiver->max_rows * sizeof(LookupRow));
+	}
+
+	slot_getallattrs(slot);
+	for (int i = QUERY_ID; i < QUERY_NATTS; i++)
+	{
+		if (!slot->tts_isnull[i])
+		{
+			text *value = DatumGetTextPP(slot->tts_values[i]);
+
+			values[i] = append_text(&receiver->values, value);
+			if ((Pointer) value != DatumGetPointer(slot->tts_values[i]))
+				pfree(value);
+		}
+	}
+
+	row = &receiver->rows[receiver->nrows++];
+	row->kind = receiver->kinds[DatumGetInt32(slot->tts_values[QUERY_ORDINAL])];
+	row->id = values[QUERY_ID];
+	row->code = values[QUERY_CODE];
+	row->nom = values[QUERY_NOM];
+	row->parent_id = values[QUERY_PARENT_ID];
+
+	return true;
+}
+
+/* Appends a value as it would lie in a tuple; returns its offset. */
+static uint32
+append_text(StringInfo values, text *value)
+{
+	int length = VARSIZE_ANY_EXHDR(value);
+	int offset;
+	char *place;
+
+	enlargeStringInfo(values, INTALIGN(1) + VARHDRSZ + length);
+	if (length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		offset = values->len;
+		place = values->data + offset;
+		SET_VARSIZE_SHORT(place, length + VARHDRSZ_SHORT);
+		values->len += VARHDRSZ_SHORT + length;
+	}
+	else
+	{
+		offset = INTALIGN(values->len);
+		memset(values->data + values->len, 0, offset - values->len);
+		place = values->data + offset;
+		SET_VARSIZE(place, length + VARHDRSZ);
+		values->len = offset + VARHDRSZ + length;
+	}
+	memcpy(VARDATA_ANY(place), VARDATA_ANY(value), length);
+
+	return offset;
+}
+
+static LookupContent *
+make_rows(const RowReceiver *receiver, MemoryContext cxt)
+{
+	Size values = MAXALIGN(offsetof(LookupContent, rows) + receiver->nrows * sizeof(LookupRow));
+	Size size = values + receiver->values.len;
+	LookupContent *content = MemoryContextAllocHuge(cxt, size);
+
+	memset(content, 0, offsetof(LookupContent, rows));
+	content->size = size;
+	content->values = values;
+	content->nrows = receiver->nrows;
+	memcpy(content->rows, receiver->rows, receiver->nrows * sizeof(LookupRow));
+	memcpy((char *) content + values, receiver->values.data, receiver->values.len);
+
+	return content;
+}
+
+/*
+ * An object for every kind, also where it has no rows.  Its key is the kind's
+ * plural as in French: with an "s", unless the kind ends in s, x or z.
+ */
+static LookupContent *
+make_document(const RowReceiver *receiver, const Attachment *attachment, MemoryContext cxt)
+{
+	StringInfoData document;
+	StringInfoData scratch;
+	uint64 i = 0;
+	text *version;
+	Size values = MAXALIGN(offsetof(LookupContent, rows));
+	Size version_offset;
+	Size size;
+	LookupContent *content;
+
+	/* An unused word, so that the document has not the offset of NULL; its header. */
+	initStringInfo(&document);
+	initStringInfo(&scratch);
+	appendStringInfoSpaces(&document, VARHDRSZ + VARHDRSZ);
+	appendStringInfoChar(&document, '{');
+	for (int k = 0; k < list_length(attachment->lookups); k++)
+	{
+		const LookupBinding *lookup = list_nth(attachment->lookups, k);
+		size_t length = strlen(lookup->kind);
+		bool plural = length > 0 && strchr("sxz", lookup->kind[length - 1]) != NULL;
+
+		if (k > 0)
+			appendStringInfoString(&document, ", ");
+		escape_json(&document, psprintf("%s%s", lookup->kind, plural ? "" : "s"));
+		appendStringInfoString(&document, ": {");
+		for (bool first = true; i < receiver->nrows && receiver->rows[i].kind == receiver->kinds[k];
+			 i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			/* What has no id has no place in a dictionary. */
+			if (receiver->rows[i].id == 0)
+				continue;
+			if (!first)
+				appendStringInfoString(&document, ", ");
+			append_lookup(&document, receiver, &receiver->rows[i], &scratch);
+			first = false;
+		}
+		appendStringInfoChar(&document, '}');
+	}
+	appendStringInfoChar(&document, '}');
+
+	SET_VARSIZE(document.data + VARHDRSZ, document.len - VARHDRSZ);
+	version = content_version(&document);
+
+	version_offset = INTALIGN(document.len);
+	size = values + version_offset + VARSIZE(version);
+	content = MemoryContextAllocHuge(cxt, size);
+	memset(content, 0, offsetof(LookupContent, rows));
+	content->size = size;
+	content->values = values;
+	content->nrows = receiver->nrows;
+	content->document = VARHDRSZ;
+	content->version = version_offset;
+	memcpy((char *) content + values, document.data, document.len);
+	memcpy((char *) content + values + version_offset, version, VARSIZE(version));
+
+	return content;
+}
+
+/* "id": {"id": ..., "code": ..., "nom": ..., "parent_id": ...} */
+static void
+append_lookup(StringInfo document, const RowReceiver *receiver, const LookupRow *row,
+			  StringInfo scratch)
+{
+	append_json_value(document, receiver, row->id, scratch);
+	appendStringInfoString(document, ": {\"id\": ");
+	append_json_value(document, receiver, row->id, scratch);
+	appendStringInfoString(document, ", \"code\": ");
+	append_json_value(document, receiver, row->code, scratch);
+	appendStringInfoString(document, ", \"nom\": ");
+	append_json_value(document, receiver, row->nom, scratch);
+	appendStringInfoString(document, ", \"parent_id\": ");
+	append_json_value(document, receiver, row->parent_id, scratch);
+	appendStringInfoChar(document, '}');
+}
+
+static void
+append_json_value(StringInfo document, const RowReceiver *receiver, uint32 offset,
+				  StringInfo scratch)
+{
+	const char *value = receiver->values.data + offset;
+
+	if (offset == 0)
+	{
+		appendStringInfoString(document, "null");
+		return;
+	}
+
+	/* escape_json() wants a terminated string */
+	resetStringInfo(scratch);
+	appendBinaryStringInfo(scratch, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	escape_json(document, scratch->data);
+}
+
+/* The first half of SHA-256, which has no build without it. */
+static text *
+content_version(const StringInfoData *document)
+{
+	bytea *hash = DatumGetByteaPP(
+		DirectFunctionCall1(sha256_bytea, PointerGetDatum(document->data + VARHDRSZ)));
+	text *version = palloc(VARHDRSZ + 2 * VERSION_BYTES);
+
+	SET_VARSIZE(version, VARHDRSZ + 2 * VERSION_BYTES);
+	hex_encode(VARDATA_ANY(hash), VERSION_BYTES, VARDATA(version));
+
+	return version;
+}
