@@ -60,6 +60,7 @@ static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBat
 static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64 *rows);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
+static SPIPlanPtr prepare_delete_by_index(const DeletionEdge *edge);
 static Tuplestorestate *read_candidates(Deletion *deletion, DeletionEdge *edge,
 										const DeletionBatch *parents);
 static bool next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot,
@@ -74,6 +75,7 @@ static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
 static void check_may_delete(Oid relid, Oid caller);
+static int plan_options(const Deletion *deletion, const DeletionEdge *edge);
 static SPIPlanPtr prepare(const char *query, int nargs, int cursor_options);
 static uint64 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
 							const DeletionBatch *parents, const DeletionBatch *children);
@@ -365,11 +367,7 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 
 		CHECK_FOR_INTERRUPTS();
 		if (edge->delete_by_index == NULL)
-			edge->delete_by_index =
-				prepare(psprintf("DELETE FROM %s AS c USING %s AS p"
-								 " WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1) AND %s RETURNING 1",
-								 edge->child->name, edge->parent->name, edge->match),
-						1, CURSOR_OPT_GENERIC_PLAN);
+			edge->delete_by_index = prepare_delete_by_index(edge);
 		done = run_statement(deletion, edge->delete_by_index, &statement, &slice, NULL);
 
 		if (done < deletion->batch_size)
@@ -387,6 +385,26 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	}
 
 	return !deletion->restart;
+}
+
+/*
+ * A key of one column is looked up as a set: one scan of the index, and the
+ * rows in the order of the table, where a join would scan for each parent.
+ */
+static SPIPlanPtr
+prepare_delete_by_index(const DeletionEdge *edge)
+{
+	const char *parents = "p.ctid OPERATOR(pg_catalog.=) ANY ($1)";
+	char *query;
+
+	if (edge->match_any != NULL)
+		query = psprintf("DELETE FROM %s AS c WHERE %s FROM %s AS p WHERE %s)) RETURNING 1",
+						 edge->child->name, edge->match_any, edge->parent->name, parents);
+	else
+		query = psprintf("DELETE FROM %s AS c USING %s AS p WHERE %s AND %s RETURNING 1",
+						 edge->child->name, edge->parent->name, parents, edge->match);
+
+	return prepare(query, 1, CURSOR_OPT_GENERIC_PLAN);
 }
 
 /* The children of a batch, as TIDs; the list outlives a commit. */
@@ -454,7 +472,7 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
 									  edge->parent->name, edge->child->name, edge->match,
 									  edge->child->order_by ? " ORDER BY " : "",
 									  edge->child->order_by ? edge->child->order_by : ""),
-							 2, CURSOR_OPT_CUSTOM_PLAN);
+							 2, plan_options(deletion, edge));
 	run_statement(deletion, edge->lock, &statement, parents, batch);
 
 	rows = SPI_tuptable;
@@ -490,7 +508,7 @@ apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *pare
 								   edge->parent->name, where)
 						: psprintf("UPDATE %s AS c SET %s FROM %s AS p WHERE %s", edge->child->name,
 								   edge->assignments, edge->parent->name, where),
-					2, CURSOR_OPT_CUSTOM_PLAN);
+					2, plan_options(deletion, edge));
 	}
 	rows = run_statement(deletion, edge->apply, &statement, parents, batch);
 	if (edge->action != EDGE_DELETE)
@@ -511,7 +529,7 @@ delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batc
 		table->delete_batch = prepare(psprintf("DELETE FROM %s AS c"
 											   " WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 											   table->name),
-									  1, CURSOR_OPT_CUSTOM_PLAN);
+									  1, CURSOR_OPT_GENERIC_PLAN);
 
 	return run_statement(deletion, table->delete_batch, &statement, batch, NULL);
 }
@@ -551,6 +569,18 @@ has_dependents(const DeletionTable *table)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * How to plan a statement that joins a batch of children to its parents.  The
+ * planner must see how many there are, or it would compare each with each;
+ * but for the one professor, for whom it would rather read the whole table
+ * than fetch a batch of it.
+ */
+static int
+plan_options(const Deletion *deletion, const DeletionEdge *edge)
+{
+	return edge->parent == deletion->professors ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN;
 }
 
 static SPIPlanPtr
