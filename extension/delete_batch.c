@@ -26,6 +26,8 @@
  */
 #include "deletion.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -39,7 +41,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
@@ -58,19 +62,20 @@ typedef struct Statement
 static bool note_professor(Deletion *deletion, const char *query);
 static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
 static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64 *rows);
+static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static SPIPlanPtr prepare_delete_by_index(const DeletionEdge *edge);
 static Tuplestorestate *read_candidates(Deletion *deletion, DeletionEdge *edge,
-										const DeletionBatch *parents);
+										DeletionBatch *parents);
 static bool next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot,
 							DeletionBatch *batch);
-static void lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+static void lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 					   DeletionBatch *batch);
-static uint64 apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+static uint64 apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 							 const DeletionBatch *batch);
-static uint64 delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batch,
+static uint64 delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 						   List *proven);
+static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
 static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
@@ -78,7 +83,7 @@ static void check_may_delete(Oid relid, Oid caller);
 static int plan_options(const Deletion *deletion, const DeletionEdge *edge);
 static SPIPlanPtr prepare(const char *query, int nargs, int cursor_options);
 static uint64 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-							const DeletionBatch *parents, const DeletionBatch *children);
+							DeletionBatch *parents, const DeletionBatch *children);
 static uint64 run_on_professor(Deletion *deletion, const char *format, Oid user, List *proven);
 static uint64 execute(SPIPlanPtr plan, SPIExecuteOptions *options);
 static TupleDesc plan_result_desc(SPIPlanPtr plan);
@@ -231,22 +236,23 @@ walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 }
 
 /*
- * Walks one edge until nothing is left, or nothing can be done; true when
- * nothing is left.
+ * Walks one edge until nothing is left, or a pass over it changes nothing;
+ * true when nothing is left.
  */
 static bool
 walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
-	uint64 rows;
+	uint64 before;
 
 	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->child))
 		return delete_by_index(deletion, edge, parents);
 
 	do
 	{
-		if (walk_once(deletion, edge, parents, &rows))
+		before = catalogue_deletion_watch_rows(&deletion->watch);
+		if (walk_once(deletion, edge, parents))
 			return true;
-	} while (rows > 0 && !deletion->restart);
+	} while (catalogue_deletion_watch_rows(&deletion->watch) > before && !deletion->restart);
 
 	return false;
 }
@@ -288,7 +294,7 @@ note_professor(Deletion *deletion, const char *query)
 
 /* One pass over an edge; true when all that it found was dealt with. */
 static bool
-walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64 *rows)
+walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	DeletionTable *child = edge->child;
 	bool descend = edge->action == EDGE_DELETE && has_dependents(child);
@@ -300,7 +306,6 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64
 						   .complete = true};
 	TupleTableSlot *slot;
 
-	*rows = 0;
 	frame.candidates = read_candidates(deletion, edge, parents);
 	deletion->frames = &frame;
 	slot = MakeSingleTupleTableSlot(plan_result_desc(edge->read), &TTSOpsMinimalTuple);
@@ -327,7 +332,6 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64
 
 		if (done < expected)
 			frame.complete = false;
-		*rows += done;
 		batch.ntids = 0;
 		batch_done(deletion, done);
 	}
@@ -368,6 +372,7 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 		CHECK_FOR_INTERRUPTS();
 		if (edge->delete_by_index == NULL)
 			edge->delete_by_index = prepare_delete_by_index(edge);
+		follow_moved_rows(edge->parent, parents);
 		done = run_statement(deletion, edge->delete_by_index, &statement, &slice, NULL);
 
 		if (done < deletion->batch_size)
@@ -381,7 +386,7 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 		batch_done(deletion, done);
 
 		if (done >= deletion->batch_size && slice.ntids == 1)
-			return walk_once(deletion, edge, parents, &done);
+			return walk_once(deletion, edge, parents);
 	}
 
 	return !deletion->restart;
@@ -409,7 +414,7 @@ prepare_delete_by_index(const DeletionEdge *edge)
 
 /* The children of a batch, as TIDs; the list outlives a commit. */
 static Tuplestorestate *
-read_candidates(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents)
+read_candidates(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
 	Statement statement = {.owner = edge->child->owner};
@@ -429,6 +434,7 @@ read_candidates(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *par
 						1, CURSOR_OPT_CUSTOM_PLAN);
 		statement.dest = CreateDestReceiver(DestTuplestore);
 		SetTuplestoreDestReceiverParams(statement.dest, store, deletion->cxt, false, NULL, NULL);
+		follow_moved_rows(edge->parent, parents);
 		run_statement(deletion, edge->read, &statement, parents, NULL);
 	}
 	PG_CATCH();
@@ -458,8 +464,7 @@ next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot
 
 /* Locks those of a batch that still are children of the parents, and keeps those. */
 static void
-lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
-		   DeletionBatch *batch)
+lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, DeletionBatch *batch)
 {
 	Statement statement = {.owner = edge->child->owner};
 	SPITupleTable *rows;
@@ -473,6 +478,7 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
 									  edge->child->order_by ? " ORDER BY " : "",
 									  edge->child->order_by ? edge->child->order_by : ""),
 							 2, plan_options(deletion, edge));
+	follow_moved_rows(edge->parent, parents);
 	run_statement(deletion, edge->lock, &statement, parents, batch);
 
 	rows = SPI_tuptable;
@@ -490,7 +496,7 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
 
 /* Deletes children that nothing depends on, or sets their keys; returns how many. */
 static uint64
-apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 			   const DeletionBatch *batch)
 {
 	Statement statement = {.owner = edge->child->owner};
@@ -510,6 +516,7 @@ apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *pare
 								   edge->assignments, edge->parent->name, where),
 					2, plan_options(deletion, edge));
 	}
+	follow_moved_rows(edge->parent, parents);
 	rows = run_statement(deletion, edge->apply, &statement, parents, batch);
 	if (edge->action != EDGE_DELETE)
 		catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
@@ -519,7 +526,7 @@ apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *pare
 
 /* Deletes a locked batch whose dependents are gone; returns how many. */
 static uint64
-delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batch, List *proven)
+delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch, List *proven)
 {
 	Statement statement = {.owner = table->owner, .proven = proven};
 
@@ -531,7 +538,33 @@ delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batc
 											   table->name),
 									  1, CURSOR_OPT_GENERIC_PLAN);
 
+	follow_moved_rows(table, batch);
 	return run_statement(deletion, table->delete_batch, &statement, batch, NULL);
+}
+
+/*
+ * User triggers below a table, or a cycle, may update rows that we hold by
+ * their TIDs: a trigger on the comments that counts them in their chapter.
+ * The rows are locked, so it was us, and the chain of versions is whole.
+ */
+static void
+follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
+{
+	Relation rel;
+	Snapshot snapshot;
+	TableScanDesc scan;
+
+	if (table->quiet_below && !table->has_before_triggers && !table->in_cycle)
+		return;
+
+	rel = table_open(table->relid, NoLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_tid(rel, snapshot);
+	for (int i = 0; i < batch->ntids; i++)
+		table_tuple_get_latest_tid(scan, &batch->tids[i]);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
 }
 
 /* A good moment for a commit, if commits are wanted and enough has been done. */
@@ -610,7 +643,7 @@ plan_result_desc(SPIPlanPtr plan)
  */
 static uint64
 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-			  const DeletionBatch *parents, const DeletionBatch *children)
+			  DeletionBatch *parents, const DeletionBatch *children)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);
