@@ -2,8 +2,10 @@
  * attachment.c
  *		What a function is bound to: the configuration tables, cached.
  *
- * A function knows its catalogue by the schema that it lives in.  The rows
- * for that schema are read once from the member tables of the extension and
+ * A function knows its catalogue by the schema that it lives in, and the
+ * configuration knows a schema by its outbox, the table deleted_files there:
+ * so the rows follow a schema that is renamed, and are dumped and restored
+ * like any reference to a table.  The rows for a schema are read once and
  * kept for the backend's life, each attachment in a memory context of its
  * own, below CacheMemoryContext.
  *
@@ -31,6 +33,7 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -51,7 +54,9 @@ typedef struct AttachmentSlot
 /* Columns of catalogue.attachment, in order. */
 enum
 {
-	ATTACHMENT_SCHEMA_NAME,
+	ATTACHMENT_DELETED_FILES,
+	ATTACHMENT_PROFESSOR_PURGES,
+	ATTACHMENT_MAPPING,
 	ATTACHMENT_CHAPTERS,
 	ATTACHMENT_CHAPTERS_ID,
 	ATTACHMENT_CHAPTERS_FILIERE,
@@ -60,15 +65,13 @@ enum
 	ATTACHMENT_PROFESSORS,
 	ATTACHMENT_PROFESSORS_ID,
 	ATTACHMENT_PROFESSORS_USERNAME,
-	ATTACHMENT_DELETED_FILES,
-	ATTACHMENT_PROFESSOR_PURGES,
 	ATTACHMENT_NATTS
 };
 
-/* The other configuration tables begin (schema_name, ordinal, relation). */
+/* The other configuration tables begin (attachment, ordinal, relation). */
 enum
 {
-	CONFIG_SCHEMA_NAME,
+	CONFIG_ATTACHMENT,
 	CONFIG_ORDINAL,
 	CONFIG_RELATION,
 	CONFIG_FIRST_OWN
@@ -87,13 +90,15 @@ static Oid attachment_relid = InvalidOid;
 
 PG_FUNCTION_INFO_V1(catalogue_bind);
 PG_FUNCTION_INFO_V1(catalogue_config_changed);
+PG_FUNCTION_INFO_V1(catalogue_lock_configuration);
 
 static const Attachment *attachment_of_schema(Oid schema);
 static Attachment *load_attachment(Oid schema);
 static void forget_attachments(void);
 static void free_forgotten_contexts(XactEvent event, void *arg);
 static Oid config_table(const char *name);
-static void read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader);
+static void read_config_table(const char *name, Oid outbox, Attachment *attachment,
+							  ConfigRowReader reader);
 static void read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_file_row(Attachment *attachment, const Datum *values, const bool *isnull);
@@ -190,6 +195,20 @@ catalogue_bind(PG_FUNCTION_ARGS)
 }
 
 /*
+ * catalogue.lock_configuration() RETURNS void
+ *
+ * Locks the configuration against writers, to the end of the transaction:
+ * one attach() or detach() at a time.  Readers do not wait.
+ */
+Datum
+catalogue_lock_configuration(PG_FUNCTION_ARGS)
+{
+	LockRelationOid(config_table("attachment"), ShareRowExclusiveLock);
+
+	PG_RETURN_VOID();
+}
+
+/*
  * catalogue.config_changed() RETURNS trigger
  *
  * Statement trigger on the configuration tables: tells every backend, at
@@ -223,10 +242,13 @@ attachment_of_schema(Oid schema)
 	}
 
 	AcceptInvalidationMessages();
-	if (hash_generation != config_generation)
+	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
+	/* What was made from an attachment may hold names: a new one, new names. */
+	if (hash_generation != config_generation ||
+		(slot != NULL && slot->attachment != NULL &&
+		 strcmp(slot->attachment->schema_name, get_namespace_name(schema)) != 0))
 		forget_attachments();
 
-	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
 	if (slot == NULL || slot->attachment == NULL)
 	{
 		Attachment *attachment = load_attachment(schema);
@@ -251,6 +273,7 @@ load_attachment(Oid schema)
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment", ALLOCSET_SMALL_SIZES);
 	Attachment *attachment = MemoryContextAllocZero(cxt, sizeof(Attachment));
+	Oid outbox;
 
 	attachment->schema = schema;
 	attachment->serial = ++last_serial;
@@ -258,17 +281,19 @@ load_attachment(Oid schema)
 	attachment->schema_name = MemoryContextStrdup(cxt, get_namespace_name(schema));
 
 	attachment_relid = config_table("attachment");
-	read_config_table("attachment", attachment, read_attachment_row);
+	outbox = get_relname_relid("deleted_files", schema);
+	if (OidIsValid(outbox))
+		read_config_table("attachment", outbox, attachment, read_attachment_row);
 	if (!OidIsValid(attachment->deleted_files))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("schema \"%s\" is not attached", attachment->schema_name),
 				errhint("Run SELECT * FROM catalogue.attach(%s).",
 						quote_literal_cstr(attachment->schema_name)));
-	read_config_table("lookup", attachment, read_lookup_row);
-	read_config_table("file_column", attachment, read_file_row);
-	read_config_table("also_delete", attachment, read_also_delete_row);
-	read_config_table("soft_reference", attachment, read_soft_reference_row);
+	read_config_table("lookup", outbox, attachment, read_lookup_row);
+	read_config_table("file_column", outbox, attachment, read_file_row);
+	read_config_table("also_delete", outbox, attachment, read_also_delete_row);
+	read_config_table("soft_reference", outbox, attachment, read_soft_reference_row);
 
 	MemoryContextSetIdentifier(cxt, attachment->schema_name);
 	MemoryContextSetParent(cxt, CacheMemoryContext);
@@ -329,23 +354,21 @@ config_table(const char *name)
 }
 
 /*
- * Hands the rows of one configuration table that belong to the attachment's
- * schema to a reader, in the order of the primary key (schema_name, ordinal).
+ * Hands the rows of one configuration table that belong to an outbox to a
+ * reader, in the order of the primary key (outbox, ordinal).
  */
 static void
-read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader)
+read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
 	Relation rel = table_open(config_table(name), AccessShareLock);
 	Relation index = index_open(config_table(psprintf("%s_pkey", name)), AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
-	NameData schema_name;
 	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->cxt);
 
-	namestrcpy(&schema_name, attachment->schema_name);
-	ScanKeyInit(&key, CONFIG_SCHEMA_NAME + 1, BTEqualStrategyNumber, F_NAMEEQ,
-				NameGetDatum(&schema_name));
+	ScanKeyInit(&key, CONFIG_ATTACHMENT + 1, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(outbox));
 
 	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))

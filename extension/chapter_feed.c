@@ -69,7 +69,8 @@ static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
 
 /*
- * The feed of a function, made anew after its schema was attached anew.
+ * The feed of a function, made anew after its schema was attached anew or
+ * its table renamed.
  *
  * The types come from the table, not from the function's declaration: a
  * column whose type was changed since must not be compared with a value of
@@ -95,7 +96,8 @@ catalogue_chapter_feed(Oid funcid)
 	}
 
 	feed = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
-	if (feed != NULL && feed->serial == attachment->serial)
+	if (feed != NULL && feed->serial == attachment->serial &&
+		strcmp(feed->table, relation_name(feed->relid)) == 0)
 		return feed;
 
 	if (!OidIsValid(attachment->chapters))
@@ -112,10 +114,11 @@ catalogue_chapter_feed(Oid funcid)
 	if (nargs != ARG_COUNT ||
 		(argtypes[ARG_FILIERE] != filiere_type &&
 		 argtypes[ARG_FILIERE] != get_array_type(filiere_type)) ||
-		argtypes[ARG_BEFORE_ID] != id_type || argtypes[ARG_BEFORE_AT] != created_at_type)
+		argtypes[ARG_BEFORE_ID] != id_type || argtypes[ARG_BEFORE_AT] != created_at_type ||
+		get_func_rettype(funcid) != get_rel_type_id(attachment->chapters))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("function %s does not fit the columns of table \"%s\" any more",
+				errmsg("function %s does not fit table \"%s\" any more",
 					   format_procedure(funcid), get_rel_name(attachment->chapters)),
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
@@ -126,6 +129,7 @@ catalogue_chapter_feed(Oid funcid)
 	memset((char *) feed + sizeof(Oid), 0, sizeof(ChapterFeed) - sizeof(Oid));
 	feed->attachment = attachment;
 	feed->relid = attachment->chapters;
+	strlcpy(feed->table, relation_name(feed->relid), sizeof(feed->table));
 	feed->filiere_type = filiere_type;
 	feed->id_type = id_type;
 	feed->created_at_type = created_at_type;
@@ -151,6 +155,7 @@ forget_plans(ChapterFeed *feed)
 	}
 }
 
+/* A domain's values are passed as those of its base type, see argument_type(). */
 static Oid
 column_type(Oid relid, const char *column)
 {
@@ -162,7 +167,7 @@ column_type(Oid relid, const char *column)
 				errmsg("column \"%s\" of the table of chapters does not exist", column),
 				errhint("Run catalogue.attach() with a mapping that names the column."));
 
-	return get_atttype(relid, attnum);
+	return getBaseType(get_atttype(relid, attnum));
 }
 
 /*

@@ -63,8 +63,9 @@ typedef struct ChapterFeed
 	uint64 serial; /* of the attachment that this was made from */
 	const Attachment *attachment;
 	Oid relid;
-	bool several;	  /* takes an array of filières */
-	Oid filiere_type; /* of the column */
+	char table[4 * NAMEDATALEN]; /* its qualified name, which is in the plans' text */
+	bool several;				 /* takes an array of filières */
+	Oid filiere_type;			 /* of the column */
 	Oid id_type;
 	Oid created_at_type;
 	Oid argument_type;		  /* filiere_type, or its array type */
