@@ -1637,7 +1637,7 @@ CREATE FUNCTION catalogue.doctor(schema name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH attached AS (
-	SELECT n.nspname AS name, a.deleted_files AS attachment
+	SELECT n.nspname AS name, a.deleted_files AS attachment, a.professor_purges
 	FROM catalogue.attachment a
 	JOIN pg_class c ON c.oid = a.deleted_files
 	JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -1650,7 +1650,7 @@ WITH attached AS (
 	UNION ALL
 	SELECT a.attachment, 1, format('run attach() again, this table was dropped: %I.professor_purges', a.name)
 	FROM attached a
-	WHERE to_regclass(format('%I.professor_purges', a.name)) IS NULL
+	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.professor_purges)
 	UNION ALL
 	SELECT a.attachment, 2, format('give attach() a mapping with the new name of column %I of table %s', u.name,
 		b.relation)
