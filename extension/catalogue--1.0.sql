@@ -24,6 +24,9 @@ GRANT USAGE ON SCHEMA catalogue TO PUBLIC;
 -- attached schema: so it follows a schema that is renamed, and two schemas
 -- that change names keep their own.  One whose outbox has been dropped is
 -- dead; it is not dumped, and the next attach() or detach() removes it.
+--
+-- The other tables' column attachment is that outbox too.  There is no foreign
+-- key: pg_restore loads tables in parallel and in any order.
 ---------------------------------------------------------------------------
 
 CREATE TABLE catalogue.attachment (
@@ -43,8 +46,7 @@ CREATE TABLE catalogue.attachment (
 COMMENT ON TABLE catalogue.attachment IS 'one row for each schema that is attached: the schema of deleted_files';
 
 CREATE TABLE catalogue.lookup (
-	attachment regclass NOT NULL
-		CONSTRAINT lookup_attachment_fkey REFERENCES catalogue.attachment ON DELETE CASCADE,
+	attachment regclass NOT NULL,
 	ordinal integer NOT NULL,
 	relation regclass NOT NULL,
 	kind text NOT NULL,
@@ -57,8 +59,7 @@ CREATE TABLE catalogue.lookup (
 COMMENT ON TABLE catalogue.lookup IS 'lookup tables of an attached schema, in tree order';
 
 CREATE TABLE catalogue.file_column (
-	attachment regclass NOT NULL
-		CONSTRAINT file_column_attachment_fkey REFERENCES catalogue.attachment ON DELETE CASCADE,
+	attachment regclass NOT NULL,
 	ordinal integer NOT NULL,
 	relation regclass NOT NULL,
 	"column" name NOT NULL,
@@ -68,8 +69,7 @@ CREATE TABLE catalogue.file_column (
 COMMENT ON TABLE catalogue.file_column IS 'columns that hold paths of files to unlink when their row is deleted';
 
 CREATE TABLE catalogue.also_delete (
-	attachment regclass NOT NULL
-		CONSTRAINT also_delete_attachment_fkey REFERENCES catalogue.attachment ON DELETE CASCADE,
+	attachment regclass NOT NULL,
 	ordinal integer NOT NULL,
 	relation regclass NOT NULL,
 	columns name[] NOT NULL,
@@ -78,8 +78,7 @@ CREATE TABLE catalogue.also_delete (
 COMMENT ON TABLE catalogue.also_delete IS 'foreign keys whose rows are deleted whatever their ON DELETE action is';
 
 CREATE TABLE catalogue.soft_reference (
-	attachment regclass NOT NULL
-		CONSTRAINT soft_reference_attachment_fkey REFERENCES catalogue.attachment ON DELETE CASCADE,
+	attachment regclass NOT NULL,
 	ordinal integer NOT NULL,
 	relation regclass NOT NULL,
 	"column" name NOT NULL,
@@ -1214,14 +1213,11 @@ DECLARE
 	attaching constant boolean := binding <> 'null';
 	bound_before jsonb;
 	bound_now jsonb;
+	gone regclass;
 	present record;
 	wanted record;
 	owner regrole;
 BEGIN
-	-- Attachments that died with their schema or outbox are nobody's.
-	DELETE FROM catalogue.attachment a
-	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.deleted_files);
-
 	PERFORM catalogue.check_owner(caller, b.relation) FROM catalogue.bound_tables(outbox) AS b;
 	PERFORM catalogue.check_owner(caller, outbox), catalogue.check_owner(caller, purges);
 	FOR present IN SELECT * FROM catalogue.present_functions(schema) LOOP
@@ -1234,7 +1230,18 @@ BEGIN
 	END LOOP;
 
 	bound_before := catalogue.bound_tables_json(outbox);
-	DELETE FROM catalogue.attachment a WHERE a.deleted_files = outbox;
+	-- Attachments that died with their schema or outbox are nobody's.
+	FOR gone IN
+		SELECT a.deleted_files FROM catalogue.attachment a
+		WHERE a.deleted_files = outbox
+			OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.deleted_files)
+	LOOP
+		DELETE FROM catalogue.soft_reference s WHERE s.attachment = gone;
+		DELETE FROM catalogue.also_delete e WHERE e.attachment = gone;
+		DELETE FROM catalogue.file_column f WHERE f.attachment = gone;
+		DELETE FROM catalogue.lookup l WHERE l.attachment = gone;
+		DELETE FROM catalogue.attachment a WHERE a.deleted_files = gone;
+	END LOOP;
 
 	IF attaching THEN
 		IF NOT has_schema_privilege(caller, schema, 'CREATE') THEN
