@@ -73,6 +73,7 @@ _PG_init(void)
 
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	catalogue_stream_scan_init();
+	catalogue_deletion_watch_init();
 }
 
 /* May run wherever a lock is taken: the rooms only count or compare. */
@@ -80,6 +81,7 @@ static void
 relcache_callback(Datum arg, Oid relid)
 {
 	catalogue_attachment_relcache_callback(relid);
+	catalogue_fk_graph_relcache_callback(relid);
 	catalogue_chapter_relcache_callback();
 	catalogue_lookup_relcache_callback(relid);
 }

@@ -93,6 +93,10 @@ extern const Attachment *catalogue_attachment_of_function(Oid funcid);
 extern Oid	catalogue_config_relid(void);
 extern void catalogue_attachment_relcache_callback(Oid relid);
 
+/* fk_graph.c and deletion_watch.c; what their room shares is in deletion.h */
+extern void catalogue_fk_graph_relcache_callback(Oid relid);
+extern void catalogue_deletion_watch_init(void);
+
 /* chapter_feed.c: called for every relcache message */
 extern void catalogue_chapter_relcache_callback(void);
 
