@@ -982,6 +982,8 @@ AS $$
 DECLARE
 	outbox text := format('%I.deleted_files', schema);
 	purges text := format('%I.professor_purges', schema);
+	backlog text := format('%I.deleted_files_backlog', schema);
+	progress text := format('%I.professor_purge_progress', schema);
 BEGIN
 	IF to_regclass(outbox) IS NULL THEN
 		EXECUTE format('CREATE TABLE %s (
@@ -991,13 +993,16 @@ BEGIN
 			attempts integer NOT NULL DEFAULT 0,
 			due_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			deleted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+			taken_by xid8,
 			last_error text)', outbox);
 		EXECUTE format('CREATE INDEX ON %s (due_at, id) WHERE state = ''queued''', outbox);
+		EXECUTE format('CREATE INDEX ON %s (path) WHERE state = ''taken''', outbox);
 		RETURN QUERY VALUES ('created', format('table %s', outbox), 'files to unlink');
 	ELSE
 		PERFORM catalogue.mapped_relation(schema, 'deleted_files', 'the outbox of files'),
 			catalogue.mapped_column(to_regclass(outbox), c)
-		FROM unnest(ARRAY['id', 'path', 'state', 'attempts', 'due_at', 'deleted_at', 'last_error']) AS c;
+		FROM unnest(ARRAY['id', 'path', 'state', 'attempts', 'due_at', 'deleted_at',
+			'taken_by', 'last_error']) AS c;
 		RETURN QUERY VALUES ('found', format('table %s', outbox), 'files to unlink');
 	END IF;
 
@@ -1005,19 +1010,56 @@ BEGIN
 		EXECUTE format('CREATE TABLE %s (
 			username text PRIMARY KEY,
 			started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+			resumed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			phase text NOT NULL,
 			rows_done bigint NOT NULL DEFAULT 0,
+			rows_before bigint NOT NULL DEFAULT 0,
 			rows_expected bigint,
 			last_batch_at timestamptz,
-			finished_at timestamptz)', purges);
+			finished_at timestamptz,
+			pid integer)', purges);
 		EXECUTE format('GRANT SELECT ON %s TO PUBLIC', purges);
 		RETURN QUERY VALUES ('created', format('table %s', purges), 'progress of purge_professor');
 	ELSE
 		PERFORM catalogue.mapped_relation(schema, 'professor_purges', 'the progress of purges'),
 			catalogue.mapped_column(to_regclass(purges), c)
-		FROM unnest(ARRAY['username', 'started_at', 'phase', 'rows_done', 'rows_expected',
-			'last_batch_at', 'finished_at']) AS c;
+		FROM unnest(ARRAY['username', 'started_at', 'resumed_at', 'phase', 'rows_done',
+			'rows_before', 'rows_expected', 'last_batch_at', 'finished_at', 'pid']) AS c;
 		RETURN QUERY VALUES ('found', format('table %s', purges), 'progress of purge_professor');
+	END IF;
+
+	-- The views name nothing of the extension, so they outlive it.
+	IF to_regclass(backlog) IS NULL THEN
+		EXECUTE format('CREATE VIEW %s AS
+			SELECT count(*) FILTER (WHERE state = ''queued'') AS queued,
+				count(*) FILTER (WHERE state = ''queued'' AND due_at <= now()) AS due,
+				count(*) FILTER (WHERE state = ''dead'') AS dead,
+				max(now() - deleted_at) FILTER (WHERE state = ''queued'') AS oldest_age
+			FROM %s', backlog, outbox);
+		RETURN QUERY VALUES ('created', format('view %s', backlog), 'files that wait to be unlinked');
+	ELSE
+		RETURN QUERY VALUES ('found', format('view %s', backlog), 'files that wait to be unlinked');
+	END IF;
+
+	IF to_regclass(progress) IS NULL THEN
+		EXECUTE format('CREATE VIEW %s AS
+			SELECT p.username, p.phase, p.started_at, p.rows_done, p.rows_expected,
+				CASE WHEN p.finished_at IS NOT NULL THEN 100.0
+					ELSE round(least(100.0 * p.rows_done / nullif(p.rows_expected, 0), 100), 1)
+				END AS percent,
+				p.finished_at IS NULL
+					AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = p.pid) AS running,
+				p.last_batch_at,
+				CASE WHEN p.finished_at IS NOT NULL THEN p.finished_at
+					ELSE p.last_batch_at + (p.last_batch_at - p.resumed_at)
+						* (greatest(p.rows_expected - p.rows_done, 0)
+							/ nullif(p.rows_done - p.rows_before, 0)::double precision)
+				END AS estimated_end
+			FROM %s AS p', progress, purges);
+		EXECUTE format('GRANT SELECT ON %s TO PUBLIC', progress);
+		RETURN QUERY VALUES ('created', format('view %s', progress), 'how far each purge is');
+	ELSE
+		RETURN QUERY VALUES ('found', format('view %s', progress), 'how far each purge is');
 	END IF;
 END
 $$;
