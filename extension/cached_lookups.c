@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
 #include "funcapi.h"
 #include "lookup_cache.h"
@@ -87,7 +88,7 @@ static void store_value(TupleTableSlot *slot, int column, const LookupContent *c
 						uint32 offset);
 static void close_source(TupleSource *base);
 static void end_source(TupleSource *base);
-static void explain_source(Oid funcid, TupleSource *base, List *args, ExplainState *es);
+static void explain_source(TupleSource *base, List *args, ExplainState *es);
 
 const TupleSourceMethods catalogue_lookup_row_source = {
 	.function = catalogue_cached_lookups,
@@ -435,11 +436,10 @@ end_source(TupleSource *base)
 }
 
 static void
-explain_source(Oid funcid, TupleSource *base, List *args, ExplainState *es)
+explain_source(TupleSource *base, List *args, ExplainState *es)
 {
 	LookupSource *source = (LookupSource *) base;
 
-	ExplainPropertyText("Function", get_func_name(funcid), es);
-	if (source != NULL && es->analyze)
-		ExplainPropertyText("Cache", source->pin.hit ? "hit" : "miss", es);
+	if (source->pin.cache != NULL)
+		ExplainPropertyText("Cache", source->pin.cache, es);
 }

@@ -80,5 +80,6 @@ static void
 relcache_callback(Datum arg, Oid relid)
 {
 	catalogue_attachment_relcache_callback(relid);
+	catalogue_chapter_relcache_callback();
 	catalogue_lookup_relcache_callback(relid);
 }

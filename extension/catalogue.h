@@ -93,6 +93,9 @@ extern const Attachment *catalogue_attachment_of_function(Oid funcid);
 extern Oid	catalogue_config_relid(void);
 extern void catalogue_attachment_relcache_callback(Oid relid);
 
+/* chapter_feed.c: called for every relcache message */
+extern void catalogue_chapter_relcache_callback(void);
+
 /* lookup_cache.c */
 extern void catalogue_lookup_relcache_callback(Oid relid);
 

@@ -19,7 +19,7 @@
 #include "chapter_feed.h"
 
 #include "access/genam.h"
-#include "access/relation.h"
+#include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -54,38 +54,39 @@ enum
 };
 
 static HTAB *feed_hash = NULL;
+static uint64 relcache_messages = 0; /* raised by the callback */
 
-static void forget_plans(ChapterFeed *feed);
+static void describe_feed(ChapterFeed *feed);
+static void forget_feed(ChapterFeed *feed);
+static void forget_legs(ChapterFeed *feed);
 static Oid column_type(Oid relid, const char *column);
 static SPIPlanPtr saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query);
 static SPIPlanPtr saved_reference_plan(ChapterFeed *feed);
-static void read_reference_plan(ChapterFeed *feed, CachedPlan *cplan);
-static char *leg_query(const ChapterFeed *feed, bool several, ChapterLeg leg);
+static void read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security);
+static char *leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg leg);
+static char *select_list(Oid relid, const Bitmapset *columns);
 static char *relation_name(Oid relid);
 static char *operator_name(Oid opno);
-static const char *find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt,
+static const char *find_streamable_index(const ChapterFeed *feed, const Plan *plan,
 										 ReferencePlan *reference);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
 
 /*
- * The feed of a function, made anew after its schema was attached anew.
+ * The feed of a function, with plans that name the table as it is named now.
  *
- * The types come from the table, not from the function's declaration: a
- * column whose type was changed since must not be compared with a value of
- * the old type.
+ * Relcache messages only make it look at the names and types again, which is
+ * cheap; that the types still hold once the table is locked is checked where
+ * the reference plan is read.
  */
 ChapterFeed *
 catalogue_chapter_feed(Oid funcid)
 {
 	const Attachment *attachment = catalogue_attachment_of_function(funcid);
+	uint64 messages = relcache_messages;
+	ChapterFeed new_feed = {.funcid = funcid};
 	ChapterFeed *feed;
 	bool found;
-	Oid *argtypes;
-	int nargs;
-	Oid filiere_type;
-	Oid id_type;
-	Oid created_at_type;
 
 	if (feed_hash == NULL)
 	{
@@ -95,8 +96,46 @@ catalogue_chapter_feed(Oid funcid)
 	}
 
 	feed = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
-	if (feed != NULL && feed->serial == attachment->serial)
+	if (feed != NULL && feed->serial == attachment->serial && feed->checked == messages)
 		return feed;
+
+	new_feed.serial = attachment->serial;
+	new_feed.checked = messages;
+	new_feed.attachment = attachment;
+	describe_feed(&new_feed);
+	if (feed != NULL && feed->serial == attachment->serial &&
+		strcmp(feed->relation, new_feed.relation) == 0)
+	{
+		feed->checked = messages;
+		return feed;
+	}
+
+	new_feed.relation = MemoryContextStrdup(CacheMemoryContext, new_feed.relation);
+	feed = hash_search(feed_hash, &funcid, HASH_ENTER, &found);
+	if (found)
+		forget_feed(feed);
+	*feed = new_feed;
+
+	return feed;
+}
+
+/* Counts: a feed that was checked before the last message is checked again. */
+void
+catalogue_chapter_relcache_callback(void)
+{
+	relcache_messages++;
+}
+
+/*
+ * The names and types of a feed.  Types come from the table, and must be those
+ * that the function was declared with.
+ */
+static void
+describe_feed(ChapterFeed *feed)
+{
+	const Attachment *attachment = feed->attachment;
+	Oid *argtypes;
+	int nargs;
 
 	if (!OidIsValid(attachment->chapters))
 		ereport(ERROR,
@@ -105,50 +144,51 @@ catalogue_chapter_feed(Oid funcid)
 					   attachment->schema_name),
 				errhint("Run catalogue.attach() with a mapping that names it."));
 
-	filiere_type = column_type(attachment->chapters, attachment->chapters_filiere);
-	id_type = column_type(attachment->chapters, attachment->chapters_id);
-	created_at_type = column_type(attachment->chapters, attachment->chapters_created_at);
-	get_func_signature(funcid, &argtypes, &nargs);
+	feed->relid = attachment->chapters;
+	feed->relation = relation_name(feed->relid);
+	feed->filiere_type = column_type(feed->relid, attachment->chapters_filiere);
+	feed->id_type = column_type(feed->relid, attachment->chapters_id);
+	feed->created_at_type = column_type(feed->relid, attachment->chapters_created_at);
+
+	get_func_signature(feed->funcid, &argtypes, &nargs);
 	if (nargs != ARG_COUNT ||
-		(argtypes[ARG_FILIERE] != filiere_type &&
-		 argtypes[ARG_FILIERE] != get_array_type(filiere_type)) ||
-		argtypes[ARG_BEFORE_ID] != id_type || argtypes[ARG_BEFORE_AT] != created_at_type)
+		(argtypes[ARG_FILIERE] != feed->filiere_type &&
+		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere_type)) ||
+		argtypes[ARG_BEFORE_ID] != feed->id_type ||
+		argtypes[ARG_BEFORE_AT] != feed->created_at_type)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("function %s does not fit the columns of table \"%s\" any more",
-					   format_procedure(funcid), get_rel_name(attachment->chapters)),
+					   format_procedure(feed->funcid), get_rel_name(feed->relid)),
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
-
-	feed = hash_search(feed_hash, &funcid, HASH_ENTER, &found);
-	if (found)
-		forget_plans(feed);
-	memset((char *) feed + sizeof(Oid), 0, sizeof(ChapterFeed) - sizeof(Oid));
-	feed->attachment = attachment;
-	feed->relid = attachment->chapters;
-	feed->filiere_type = filiere_type;
-	feed->id_type = id_type;
-	feed->created_at_type = created_at_type;
 	feed->argument_type = argtypes[ARG_FILIERE];
-	feed->several = argtypes[ARG_FILIERE] != filiere_type;
-	feed->serial = attachment->serial;
-
-	return feed;
+	feed->several = feed->argument_type != feed->filiere_type;
 }
 
 /* A plan that is running keeps its own reference. */
 static void
-forget_plans(ChapterFeed *feed)
+forget_feed(ChapterFeed *feed)
 {
 	if (feed->reference != NULL)
 		SPI_freeplan(feed->reference);
 	if (feed->position != NULL)
 		SPI_freeplan(feed->position);
+	forget_legs(feed);
+	pfree(feed->relation);
+}
+
+static void
+forget_legs(ChapterFeed *feed)
+{
 	for (int leg = 0; leg < LEG_END; leg++)
 	{
 		if (feed->legs[leg] != NULL)
 			SPI_freeplan(feed->legs[leg]);
+		feed->legs[leg] = NULL;
 	}
+	bms_free(feed->leg_columns);
+	feed->leg_columns = NULL;
 }
 
 static Oid
@@ -194,7 +234,7 @@ saved_reference_plan(ChapterFeed *feed)
 {
 	if (feed->reference != NULL)
 		return feed->reference;
-	return saved_plan(&feed->reference, feed, leg_query(feed, false, LEG_NEWEST));
+	return saved_plan(&feed->reference, feed, leg_query(feed, "*", false, LEG_NEWEST));
 }
 
 /*
@@ -205,44 +245,65 @@ const ReferencePlan *
 catalogue_chapter_reference_plan(ChapterFeed *feed)
 {
 	List *sources = SPI_plan_get_plan_sources(saved_reference_plan(feed));
-	CachedPlan *cplan = GetCachedPlan(linitial(sources), NULL, CurrentResourceOwner, NULL);
+	CachedPlanSource *source = linitial(sources);
+	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
 	if (feed->plan.generation != cplan->generation)
-		read_reference_plan(feed, cplan);
+		read_reference_plan(feed, cplan, source->dependsOnRLS);
 	ReleaseCachedPlan(cplan, CurrentResourceOwner);
 
 	return &feed->plan;
 }
 
 static void
-read_reference_plan(ChapterFeed *feed, CachedPlan *cplan)
+read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security)
 {
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
 	Plan *plan = stmt->planTree;
 	ReferencePlan *reference = &feed->plan;
+	ChapterFeed now = {.funcid = feed->funcid, .attachment = attachment};
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
 
+	/* The types were looked up before the table was locked. */
+	describe_feed(&now);
+
 	reference->generation = 0; /* until all is read */
-	reference->depends_on_role = stmt->dependsOnRole;
+	reference->depends_on_role = row_security || stmt->dependsOnRole;
 	reference->rows = plan->plan_rows;
 	reference->startup_cost = plan->startup_cost;
 	reference->total_cost = plan->total_cost;
 	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
 	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
-	reference->not_streamed = find_streamable_index(feed, stmt, reference);
+	reference->not_streamed = find_streamable_index(feed, plan, reference);
+	if (reference->not_streamed != NULL && row_security)
+		reference->not_streamed = "row-level security applies";
 	reference->generation = cplan->generation;
 }
 
+/*
+ * The plan for a leg, for rows of the table's type in which only some columns
+ * are filled: the others would be copied, and ask for rights, for nothing.
+ * Plans are kept for the columns that were asked for last.
+ */
 SPIPlanPtr
-catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg)
+catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg, const Bitmapset *columns)
 {
+	if (!bms_equal(feed->leg_columns, columns))
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(CacheMemoryContext);
+
+		forget_legs(feed);
+		feed->leg_columns = bms_copy(columns);
+		MemoryContextSwitchTo(oldcxt);
+	}
 	if (feed->legs[leg] != NULL)
 		return feed->legs[leg];
-	return saved_plan(&feed->legs[leg], feed, leg_query(feed, feed->several, leg));
+	return saved_plan(&feed->legs[leg], feed,
+					  leg_query(feed, select_list(feed->relid, columns), feed->several, leg));
 }
 
 SPIPlanPtr
@@ -254,8 +315,7 @@ catalogue_chapter_position_plan(ChapterFeed *feed)
 		return feed->position;
 	return saved_plan(&feed->position, feed,
 					  psprintf("SELECT %s FROM %s WHERE %s %s $4",
-							   quote_identifier(attachment->chapters_created_at),
-							   relation_name(feed->relid),
+							   quote_identifier(attachment->chapters_created_at), feed->relation,
 							   quote_identifier(attachment->chapters_id),
 							   operator_name(
 								   lookup_type_cache(feed->id_type, TYPECACHE_EQ_OPR)->eq_opr)));
@@ -263,7 +323,7 @@ catalogue_chapter_position_plan(ChapterFeed *feed)
 
 /* The best SQL for one leg, as anyone would write it by hand. */
 static char *
-leg_query(const ChapterFeed *feed, bool several, ChapterLeg leg)
+leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg leg)
 {
 	const Attachment *attachment = feed->attachment;
 	TypeCacheEntry *filiere = lookup_type_cache(feed->filiere_type, TYPECACHE_EQ_OPR);
@@ -278,9 +338,9 @@ leg_query(const ChapterFeed *feed, bool several, ChapterLeg leg)
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf,
-					 several ? "SELECT * FROM %s WHERE %s %s ANY ($1)"
-							 : "SELECT * FROM %s WHERE %s %s $1",
-					 relation_name(feed->relid), quote_identifier(attachment->chapters_filiere),
+					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
+							 : "SELECT %s FROM %s WHERE %s %s $1",
+					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
 					 operator_name(filiere->eq_opr));
 	switch (leg)
 	{
@@ -311,6 +371,40 @@ leg_query(const ChapterFeed *feed, bool several, ChapterLeg leg)
 	}
 	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2", created_at_column,
 					 id_column);
+
+	return buf.data;
+}
+
+/*
+ * Every column of the table, for rows of its type; NULL in the place of those
+ * that nobody looks at.  A domain can refuse NULL, so it is read in any case.
+ */
+static char *
+select_list(Oid relid, const Bitmapset *columns)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	TupleDesc tupdesc = RelationGetDescr(rel);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		if (att->attisdropped)
+			continue;
+		if (buf.len > 0)
+			appendStringInfoString(&buf, ", ");
+		if (bms_is_member(0, columns) || bms_is_member(att->attnum, columns) ||
+			get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+			appendStringInfoString(&buf, quote_identifier(NameStr(att->attname)));
+		else
+			appendStringInfo(&buf, "NULL::%s",
+							 format_type_extended(att->atttypid, att->atttypmod,
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	table_close(rel, NoLock);
 
 	return buf.data;
 }
@@ -352,13 +446,9 @@ operator_name(Oid opno)
  * reason for EXPLAIN.
  */
 static const char *
-find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt, ReferencePlan *reference)
+find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *reference)
 {
-	Plan *plan = stmt->planTree;
 	List *indexqual;
-
-	if (IsA(plan, Limit))
-		plan = outerPlan(plan);
 
 	if (IsA(plan, IndexScan))
 	{
@@ -380,8 +470,7 @@ find_streamable_index(const ChapterFeed *feed, PlannedStmt *stmt, ReferencePlan 
 		return why_not_index_scan(plan);
 
 	if (plan->qual != NIL)
-		return stmt->dependsOnRole ? "row-level security filters the rows"
-								   : "the plan filters the rows";
+		return "the plan filters the rows";
 	if (!index_has_order(feed->relid, reference))
 		return "the plan's index is not on (filiere, created_at, id)";
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))

@@ -15,6 +15,7 @@
 #include "access/sdir.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
 #include "nodes/params.h"
 #include "utils/relcache.h"
@@ -59,10 +60,12 @@ typedef struct ReferencePlan
 /* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
-	Oid funcid;	   /* hash key (must be first) */
-	uint64 serial; /* of the attachment that this was made from */
+	Oid funcid;		/* hash key (must be first) */
+	uint64 serial;	/* of the attachment that this was made from */
+	uint64 checked; /* relcache messages seen when names and types were right */
 	const Attachment *attachment;
 	Oid relid;
+	char *relation;	  /* its qualified name, quoted */
 	bool several;	  /* takes an array of filières */
 	Oid filiere_type; /* of the column */
 	Oid id_type;
@@ -70,14 +73,16 @@ typedef struct ChapterFeed
 	Oid argument_type;		  /* filiere_type, or its array type */
 	SPIPlanPtr reference;	  /* one filière from the start */
 	ReferencePlan plan;		  /* what it looked like last */
-	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream */
+	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream ... */
+	Bitmapset *leg_columns;	  /* ... and the columns that it reads; 0 for all */
 	SPIPlanPtr position;	  /* created_at of an id */
 } ChapterFeed;
 
 /* chapter_feed.c */
 extern ChapterFeed *catalogue_chapter_feed(Oid funcid);
 extern const ReferencePlan *catalogue_chapter_reference_plan(ChapterFeed *feed);
-extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg);
+extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg,
+											 const Bitmapset *columns);
 extern SPIPlanPtr catalogue_chapter_position_plan(ChapterFeed *feed);
 extern ParamListInfo catalogue_chapter_plan_params(const ChapterFeed *feed,
 												   const NullableDatum *filiere, int64 n,

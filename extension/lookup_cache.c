@@ -43,6 +43,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 typedef struct LookupKey
 {
@@ -167,10 +168,10 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		counts.expiries += forget_entries();
 	make_room(0);
 
-	pin->hit = false;
 	if (row_security || !transaction_may_use_cache())
 	{
 		counts.bypasses++;
+		pin->cache = "bypass";
 		entry = read_entry(request);
 	}
 	else if ((entry = find_entry(request)) != NULL)
@@ -178,11 +179,12 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		counts.hits++;
 		entry->hits++;
 		dlist_move_head(&entries, &entry->recency);
-		pin->hit = true;
+		pin->cache = "hit";
 	}
 	else
 	{
 		counts.misses++;
+		pin->cache = "miss";
 		entry = fill_entry(request);
 	}
 

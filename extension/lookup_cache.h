@@ -72,7 +72,7 @@ extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snaps
 typedef struct LookupPin
 {
 	const LookupContent *content; /* NULL while released */
-	bool hit;					  /* it was in the cache */
+	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
 	struct LookupEntry *entry;
 	MemoryContextCallback release;
 } LookupPin;

@@ -51,7 +51,8 @@ typedef struct ChapterSource
 	MemoryContext cxt;		/* holds the source */
 	MemoryContext page_cxt; /* what one open() makes; reset by close() */
 	Relation rel;
-	Relation index; /* NULL where the executor has to do it */
+	Relation index;			  /* NULL where the executor has to do it */
+	const Bitmapset *columns; /* that are looked at */
 
 	ChapterPosition position;
 	int64 remaining;		 /* rows still to be returned; all of them at once if stored */
@@ -80,7 +81,7 @@ static void run_legs(ChapterSource *source, const NullableDatum *filiere, Tuples
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
-static void explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es);
+static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 const TupleSourceMethods catalogue_chapter_source = {
 	.function = catalogue_recent_chapters,
@@ -203,6 +204,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 	source->base.methods = &catalogue_chapter_source;
 	source->feed = feed;
 	source->snapshot = snapshot;
+	source->columns = columns;
 	source->cxt = cxt;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
@@ -435,7 +437,9 @@ run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *s
 
 		SetTuplestoreDestReceiverParams(dest, store, source->page_cxt, false, source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		ret = SPI_execute_plan_extended(catalogue_chapter_leg_plan(source->feed, leg), &options);
+		ret = SPI_execute_plan_extended(catalogue_chapter_leg_plan(source->feed, leg,
+																   source->columns),
+										&options);
 		if (ret != SPI_OK_SELECT)
 			elog(ERROR, "reading chapters failed: %s", SPI_result_code_string(ret));
 		remaining -= SPI_processed;
@@ -495,34 +499,33 @@ end_chapters(TupleSource *base)
 }
 
 static void
-explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es)
+explain_chapters(TupleSource *base, List *args, ExplainState *es)
 {
 	ChapterSource *source = (ChapterSource *) base;
-	ChapterFeed *feed = catalogue_chapter_feed(funcid);
-	const ReferencePlan *plan = catalogue_chapter_reference_plan(feed);
+	const ReferencePlan *plan = &source->plan;
+	const char *filiere = list_nth(args, ARG_FILIERE);
 	const char *before_id = list_nth(args, ARG_BEFORE_ID);
 	const char *before_at = list_nth(args, ARG_BEFORE_AT);
 
-	ExplainPropertyText("Function", get_func_name(funcid), es);
 	if (plan->not_streamed == NULL)
 	{
 		ExplainPropertyText("Index", get_rel_name(plan->indexid), es);
 		if (ScanDirectionIsBackward(plan->direction))
 			ExplainPropertyText("Scan Direction", "Backward", es);
 		ExplainPropertyText("Index Cond",
-							psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
-									 quote_identifier(feed->attachment->chapters_filiere),
-									 (char *) list_nth(args, ARG_FILIERE)),
+							psprintf(source->feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
+									 quote_identifier(source->feed->attachment->chapters_filiere),
+									 filiere ? filiere : "NULL"),
 							es);
 	}
 	else
 		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
-	if (strncmp(before_id, "NULL", 4) != 0)
+	if (before_id != NULL)
 		ExplainPropertyText("Page After", before_id, es);
-	if (strncmp(before_at, "NULL", 4) != 0)
+	if (before_at != NULL)
 		ExplainPropertyText("Page Before", before_at, es);
 
-	if (source != NULL && es->analyze && source->index != NULL)
+	if (es->analyze && source->index != NULL)
 	{
 		uint64 rows_read = source->rows_read;
 		int merged = source->merged;
@@ -532,7 +535,7 @@ explain_chapters(Oid funcid, TupleSource *base, List *args, ExplainState *es)
 			rows_read += catalogue_chapter_scan_rows_read(source->scan);
 			merged = Max(merged, catalogue_chapter_scan_merged(source->scan));
 		}
-		if (feed->several)
+		if (source->feed->several)
 			ExplainPropertyInteger("Merged Scans", NULL, merged, es);
 		ExplainPropertyUInteger("Rows Read", NULL, rows_read, es);
 	}

@@ -58,9 +58,9 @@ typedef struct StreamScanState
 	CustomScanState css; /* (must be first) */
 	Oid funcid;
 	const TupleSourceMethods *methods;
-	Bitmapset *columns;	 /* attribute numbers that the query looks at */
-	List *args;			 /* of ExprState * */
-	TupleSource *source; /* NULL in EXPLAIN without ANALYZE */
+	Bitmapset *columns; /* attribute numbers that the query looks at */
+	List *args;			/* of ExprState *; NULL for a Const */
+	TupleSource *source;
 	bool is_open;
 } StreamScanState;
 
@@ -71,8 +71,8 @@ static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
-static AttrNumber last_column(Index rti, List *tlist, List *qual);
-static List *row_type_tlist(Oid funcid, Index rti, AttrNumber natts);
+static List *row_type_tlist(Oid funcid, Index rti, List *columns, List *passed_on);
+static void check_column(TupleDesc tupdesc, const Var *var);
 
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
@@ -81,7 +81,6 @@ static void rescan_stream_scan(CustomScanState *node);
 static void end_stream_scan(CustomScanState *node);
 static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
-static void check_row_type(const CustomScan *cscan, TupleDesc tupdesc);
 static TupleTableSlot *next_row(ScanState *ss);
 static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
 static void open_source(StreamScanState *state);
@@ -189,6 +188,9 @@ find_tuple_source(Oid funcid)
 		return -1;
 
 	fmgr_info(funcid, &flinfo);
+	/* Made STRICT, a call is skipped for NULLs that the source would take. */
+	if (flinfo.fn_strict)
+		return -1;
 	for (int i = 0; i < lengthof(tuple_sources); i++)
 	{
 		if (flinfo.fn_addr == tuple_sources[i]->function)
@@ -199,29 +201,31 @@ find_tuple_source(Oid funcid)
 }
 
 /*
- * The columns of the function's row type that the query looks at.  False for
- * a reference to the row as a whole, which the scan's slot does not have:
- * also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
+ * The columns of the function's row type that the query looks at, as Vars.
+ * False for a reference to the row as a whole, which the scan's slot does not
+ * have: also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
  */
 static bool
 collect_columns(RelOptInfo *rel, List **columns)
 {
-	Bitmapset *attrs = NULL;
-	int attr = -1;
+	List *exprs = list_copy(rel->reltarget->exprs);
+	Bitmapset *seen = NULL;
 	ListCell *lc;
 
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
 	foreach(lc, rel->baserestrictinfo)
-		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid, &attrs);
+		exprs = lappend(exprs, lfirst_node(RestrictInfo, lc)->clause);
 
 	*columns = NIL;
-	while ((attr = bms_next_member(attrs, attr)) >= 0)
+	foreach(lc, pull_var_clause((Node *) exprs, PVC_RECURSE_PLACEHOLDERS))
 	{
-		int attnum = attr + FirstLowInvalidHeapAttributeNumber;
+		Var *var = lfirst_node(Var, lc);
 
-		if (attnum == InvalidAttrNumber)
+		if (var->varno != rel->relid || bms_is_member(var->varattno, seen))
+			continue;
+		if (var->varattno == InvalidAttrNumber)
 			return false;
-		*columns = lappend_int(*columns, attnum);
+		*columns = lappend(*columns, var);
+		seen = bms_add_member(seen, var->varattno);
 	}
 
 	return true;
@@ -233,6 +237,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	List *columns = lsecond(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 
 	cscan->scan.plan.targetlist = tlist;
@@ -241,44 +246,46 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
 	cscan->custom_private = best_path->custom_private;
-	cscan->custom_scan_tlist =
-		row_type_tlist(call->funcid, rel->relid,
-					   last_column(rel->relid, tlist, cscan->scan.plan.qual));
+	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid, columns, tlist);
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
 }
 
-/* The last column of the row type that a plan's expressions look at. */
-static AttrNumber
-last_column(Index rti, List *tlist, List *qual)
-{
-	Bitmapset *attrs = NULL;
-
-	pull_varattnos((Node *) tlist, rti, &attrs);
-	pull_varattnos((Node *) qual, rti, &attrs);
-
-	return bms_is_empty(attrs) ? 0
-							   : bms_prev_member(attrs, -1) + FirstLowInvalidHeapAttributeNumber;
-}
-
 /*
  * The function's row type as a target list, up to the last column that is
- * looked at: the executor describes each entry anew for each execution.  A
- * column dropped from the application's table stays in its row type; a NULL
- * keeps its place.
+ * looked at or passed on: the executor describes each entry anew for each
+ * execution.  A column dropped from the application's table stays in its row
+ * type; a NULL keeps its place.
  */
 static List *
-row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
+row_type_tlist(Oid funcid, Index rti, List *columns, List *passed_on)
 {
-	List *tlist = NIL;
+	List *row_type = NIL;
+	AttrNumber last = 0;
 	TupleDesc tupdesc;
+	ListCell *lc;
 
-	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
-		tupdesc->natts < natts)
-		elog(ERROR, "function %u does not return the planned row type", funcid);
+	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "function %u does not return a row type", funcid);
 
-	for (AttrNumber attno = 1; attno <= natts; attno++)
+	/* The query can be older than a change of the row type. */
+	foreach(lc, columns)
+	{
+		Var *var = lfirst_node(Var, lc);
+
+		check_column(tupdesc, var);
+		last = Max(last, var->varattno);
+	}
+	foreach(lc, passed_on)
+	{
+		Expr *expr = lfirst_node(TargetEntry, lc)->expr;
+
+		if (IsA(expr, Var) && ((Var *) expr)->varno == rti)
+			last = Max(last, ((Var *) expr)->varattno);
+	}
+
+	for (AttrNumber attno = 1; attno <= last; attno++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, attno - 1);
 		Expr *expr;
@@ -288,10 +295,23 @@ row_type_tlist(Oid funcid, Index rti, AttrNumber natts)
 		else
 			expr =
 				(Expr *) makeVar(rti, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
-		tlist = lappend(tlist, makeTargetEntry(expr, attno, NULL, false));
+		row_type = lappend(row_type, makeTargetEntry(expr, attno, NULL, false));
 	}
 
-	return tlist;
+	return row_type;
+}
+
+/* Raises what the executor raises for a row that is not of the planned type. */
+static void
+check_column(TupleDesc tupdesc, const Var *var)
+{
+	Form_pg_attribute att =
+		var->varattno <= tupdesc->natts ? TupleDescAttr(tupdesc, var->varattno - 1) : NULL;
+
+	if (att == NULL || att->attisdropped || att->atttypid != var->vartype)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cached plan must not change result type"));
 }
 
 static Node *
@@ -306,7 +326,7 @@ create_stream_scan_state(CustomScan *cscan)
 	state->funcid = linitial_oid(ids);
 	state->methods = tuple_sources[lsecond_oid(ids)];
 	foreach(lc, (List *) lsecond(cscan->custom_private))
-		state->columns = bms_add_member(state->columns, lfirst_int(lc));
+		state->columns = bms_add_member(state->columns, lfirst_node(Var, lc)->varattno);
 
 	return (Node *) state;
 }
@@ -320,12 +340,13 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
+	ListCell *lc;
 	AclResult aclresult;
 
-	state->args = ExecInitExprList(cscan->custom_exprs, &node->ss.ps);
-
-	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
-		return;
+	foreach(lc, cscan->custom_exprs)
+		state->args =
+			lappend(state->args,
+					IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
 	aclresult = object_aclcheck(ProcedureRelationId, state->funcid, GetUserId(), ACL_EXECUTE);
 	if (aclresult != ACLCHECK_OK)
@@ -334,34 +355,15 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 
 	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
 
-	check_row_type(cscan, state->source->tupdesc);
+	/*
+	 * The source's tables were not locked yet when the plan was found to be
+	 * valid, so that their row type can have changed a moment ago.
+	 */
+	foreach(lc, (List *) lsecond(cscan->custom_private))
+		check_column(state->source->tupdesc, lfirst_node(Var, lc));
 	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops, 0);
 	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
 	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
-}
-
-/*
- * The source's tables were not locked yet when the plan was found to be
- * valid, so that their row type can have changed a moment ago.
- */
-static void
-check_row_type(const CustomScan *cscan, TupleDesc tupdesc)
-{
-	ListCell *lc;
-
-	foreach(lc, cscan->custom_scan_tlist)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, lc);
-		Form_pg_attribute att;
-
-		if (!IsA(entry->expr, Var))
-			continue;
-		att = entry->resno <= tupdesc->natts ? TupleDescAttr(tupdesc, entry->resno - 1) : NULL;
-		if (att == NULL || att->attisdropped || att->atttypid != ((Var *) entry->expr)->vartype)
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("cached plan must not change result type"));
-	}
 }
 
 static TupleTableSlot *
@@ -394,14 +396,23 @@ static void
 open_source(StreamScanState *state)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
 	NullableDatum args[FUNC_MAX_ARGS];
 	int nargs = 0;
-	ListCell *lc;
+	ListCell *expr;
+	ListCell *expr_state;
 
-	foreach(lc, state->args)
+	forboth(expr, cscan->custom_exprs, expr_state, state->args)
 	{
-		args[nargs].value = ExecEvalExprSwitchContext(lfirst(lc), econtext, &args[nargs].isnull);
-		nargs++;
+		NullableDatum *arg = &args[nargs++];
+
+		if (lfirst(expr_state) == NULL)
+		{
+			arg->value = lfirst_node(Const, expr)->constvalue;
+			arg->isnull = lfirst_node(Const, expr)->constisnull;
+		}
+		else
+			arg->value = ExecEvalExprSwitchContext(lfirst(expr_state), econtext, &arg->isnull);
 	}
 	state->methods->open(state->source, args, NULL);
 	state->is_open = true;
@@ -426,8 +437,6 @@ end_stream_scan(CustomScanState *node)
 {
 	StreamScanState *state = (StreamScanState *) node;
 
-	if (state->source == NULL)
-		return;
 	ExecClearTuple(node->ss.ss_ScanTupleSlot);
 	if (state->is_open)
 		state->methods->close(state->source);
@@ -444,6 +453,13 @@ explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	ListCell *lc;
 
 	foreach(lc, cscan->custom_exprs)
-		args = lappend(args, deparse_expression(lfirst(lc), context, es->verbose, false));
-	state->methods->explain(state->funcid, state->source, args, es);
+	{
+		Node *arg = lfirst(lc);
+
+		args = lappend(args, IsA(arg, Const) && ((Const *) arg)->constisnull
+								 ? NULL
+								 : deparse_expression(arg, context, es->verbose, false));
+	}
+	ExplainPropertyText("Function", get_func_name(state->funcid), es);
+	state->methods->explain(state->source, args, es);
 }

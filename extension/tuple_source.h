@@ -67,10 +67,10 @@ typedef struct TupleSourceMethods
 	void (*end)(TupleSource *source);
 
 	/*
-	 * Adds lines to EXPLAIN.  "args" are the call's expressions as text;
-	 * "source" is NULL unless the plan was executed.
+	 * Adds lines to EXPLAIN.  "args" are the call's expressions as text, NULL
+	 * for a NULL constant.
 	 */
-	void (*explain)(Oid funcid, TupleSource *source, List *args, ExplainState *es);
+	void (*explain)(TupleSource *source, List *args, ExplainState *es);
 } TupleSourceMethods;
 
 /* Every source begins with this. */
