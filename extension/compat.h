@@ -61,11 +61,4 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #include "commands/explain_state.h"
 #endif
 
-/* 19: slots take flags. */
-#include "executor/executor.h"
-#if PG_VERSION_NUM < 190000
-#define ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops, flags) \
-	ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops)
-#endif
-
 #endif /* CATALOGUE_COMPAT_H */
