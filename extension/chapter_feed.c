@@ -73,12 +73,7 @@ static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
 
 /*
-<<<<<<< HEAD
  * The feed of a function, with plans that name the table as it is named now.
-=======
- * The feed of a function, made anew after its schema was attached anew or
- * its table renamed.
->>>>>>> attach
  *
  * Relcache messages only make it look at the names and types again, which is
  * cheap; that the types still hold once the table is locked is checked where
@@ -101,12 +96,7 @@ catalogue_chapter_feed(Oid funcid)
 	}
 
 	feed = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
-<<<<<<< HEAD
 	if (feed != NULL && feed->serial == attachment->serial && feed->checked == messages)
-=======
-	if (feed != NULL && feed->serial == attachment->serial &&
-		strcmp(feed->table, relation_name(feed->relid)) == 0)
->>>>>>> attach
 		return feed;
 
 	new_feed.serial = attachment->serial;
@@ -162,40 +152,17 @@ describe_feed(ChapterFeed *feed)
 
 	get_func_signature(feed->funcid, &argtypes, &nargs);
 	if (nargs != ARG_COUNT ||
-<<<<<<< HEAD
 		(argtypes[ARG_FILIERE] != feed->filiere_type &&
 		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere_type)) ||
 		argtypes[ARG_BEFORE_ID] != feed->id_type ||
-		argtypes[ARG_BEFORE_AT] != feed->created_at_type)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("function %s does not fit the columns of table \"%s\" any more",
-					   format_procedure(feed->funcid), get_rel_name(feed->relid)),
-				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
-						quote_literal_cstr(attachment->schema_name)));
-=======
-		(argtypes[ARG_FILIERE] != filiere_type &&
-		 argtypes[ARG_FILIERE] != get_array_type(filiere_type)) ||
-		argtypes[ARG_BEFORE_ID] != id_type || argtypes[ARG_BEFORE_AT] != created_at_type ||
-		get_func_rettype(funcid) != get_rel_type_id(attachment->chapters))
+		argtypes[ARG_BEFORE_AT] != feed->created_at_type ||
+		get_func_rettype(feed->funcid) != get_rel_type_id(feed->relid))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("function %s does not fit table \"%s\" any more",
-					   format_procedure(funcid), get_rel_name(attachment->chapters)),
+					   format_procedure(feed->funcid), get_rel_name(feed->relid)),
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
-
-	feed = hash_search(feed_hash, &funcid, HASH_ENTER, &found);
-	if (found)
-		forget_plans(feed);
-	memset((char *) feed + sizeof(Oid), 0, sizeof(ChapterFeed) - sizeof(Oid));
-	feed->attachment = attachment;
-	feed->relid = attachment->chapters;
-	strlcpy(feed->table, relation_name(feed->relid), sizeof(feed->table));
-	feed->filiere_type = filiere_type;
-	feed->id_type = id_type;
-	feed->created_at_type = created_at_type;
->>>>>>> attach
 	feed->argument_type = argtypes[ARG_FILIERE];
 	feed->several = feed->argument_type != feed->filiere_type;
 }

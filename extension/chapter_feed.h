@@ -65,15 +65,9 @@ typedef struct ChapterFeed
 	uint64 checked; /* relcache messages seen when names and types were right */
 	const Attachment *attachment;
 	Oid relid;
-<<<<<<< HEAD
 	char *relation;	  /* its qualified name, quoted */
 	bool several;	  /* takes an array of filières */
 	Oid filiere_type; /* of the column */
-=======
-	char table[4 * NAMEDATALEN]; /* its qualified name, which is in the plans' text */
-	bool several;				 /* takes an array of filières */
-	Oid filiere_type;			 /* of the column */
->>>>>>> attach
 	Oid id_type;
 	Oid created_at_type;
 	Oid argument_type;		  /* filiere_type, or its array type */
