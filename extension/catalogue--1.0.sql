@@ -944,7 +944,7 @@ $$;
 -- Foreign keys of a table, each with its columns in the constraint's order.
 CREATE FUNCTION catalogue.foreign_keys(relation regclass)
 	RETURNS TABLE (constraint_name name, referenced regclass, columns name[], attnums smallint[], on_delete "char")
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 5
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT k.conname, k.confrelid::regclass,
@@ -1115,7 +1115,7 @@ $$;
 -- the columns used and a description for people.
 CREATE FUNCTION catalogue.bound_tables(attachment regclass)
 	RETURNS TABLE (relation regclass, columns name[], description text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 20
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT b.relation, array_remove(b.columns, NULL),
@@ -1154,7 +1154,7 @@ $$;
 CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
 		options text, symbol text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH chapters AS (
@@ -1222,7 +1222,7 @@ $$;
 -- there is still known.
 CREATE FUNCTION catalogue.present_functions(schema name)
 	RETURNS TABLE (routine regprocedure, owner oid, types text, result text, symbol text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT p.oid, p.proowner, oidvectortypes(p.proargtypes), pg_get_function_result(p.oid), p.prosrc
@@ -1454,7 +1454,7 @@ $$;
 
 -- Tables and views that attach() has made in a schema and detach() leaves.
 CREATE FUNCTION catalogue.kept_relations(schema name) RETURNS TABLE (kind text, name text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 4
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, format('%I.%I', n.nspname, c.relname)
@@ -1618,7 +1618,7 @@ COMMENT ON FUNCTION catalogue.detach(name) IS 'drops the functions and triggers 
 -- reference that a professor's deletion must look through.
 CREATE FUNCTION catalogue.recommended_indexes(schema name DEFAULT pg_catalog.current_schema())
 	RETURNS TABLE (relation regclass, definition text, reason text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH RECURSIVE attached AS (
@@ -1693,7 +1693,7 @@ COMMENT ON FUNCTION catalogue.recommended_indexes(name) IS 'indexes that an atta
  */
 CREATE FUNCTION catalogue.doctor(schema name DEFAULT NULL)
 	RETURNS TABLE (schema_name name, "check" text, status text, detail text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH attached AS (
