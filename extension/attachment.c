@@ -93,7 +93,7 @@ PG_FUNCTION_INFO_V1(catalogue_config_changed);
 PG_FUNCTION_INFO_V1(catalogue_lock_configuration);
 
 static const Attachment *attachment_of_schema(Oid schema);
-static Attachment *load_attachment(Oid schema);
+static Attachment *load_attachment(Oid schema, const char *name);
 static void forget_attachments(void);
 static void free_forgotten_contexts(XactEvent event, void *arg);
 static Oid config_table(const char *name);
@@ -232,6 +232,7 @@ attachment_of_schema(Oid schema)
 {
 	AttachmentSlot *slot;
 	bool found;
+	char *name;
 
 	if (attachment_hash == NULL)
 	{
@@ -242,16 +243,20 @@ attachment_of_schema(Oid schema)
 	}
 
 	AcceptInvalidationMessages();
-	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
+	name = get_namespace_name(schema);
+	if (name == NULL) /* dropped while the call was under way */
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema with OID %u does not exist", schema));
+
 	/* What was made from an attachment may hold names: a new one, new names. */
-	if (hash_generation != config_generation ||
-		(slot != NULL && slot->attachment != NULL &&
-		 strcmp(slot->attachment->schema_name, get_namespace_name(schema)) != 0))
+	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
+	if (hash_generation != config_generation || (slot != NULL && slot->attachment != NULL &&
+												 strcmp(slot->attachment->schema_name, name) != 0))
 		forget_attachments();
 
 	if (slot == NULL || slot->attachment == NULL)
 	{
-		Attachment *attachment = load_attachment(schema);
+		Attachment *attachment = load_attachment(schema, name);
 
 		slot = hash_search(attachment_hash, &schema, HASH_ENTER, &found);
 		slot->attachment = attachment;
@@ -268,7 +273,7 @@ attachment_of_schema(Oid schema)
  * reads again.
  */
 static Attachment *
-load_attachment(Oid schema)
+load_attachment(Oid schema, const char *name)
 {
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment", ALLOCSET_SMALL_SIZES);
@@ -278,7 +283,7 @@ load_attachment(Oid schema)
 	attachment->schema = schema;
 	attachment->serial = ++last_serial;
 	attachment->cxt = cxt;
-	attachment->schema_name = MemoryContextStrdup(cxt, get_namespace_name(schema));
+	attachment->schema_name = MemoryContextStrdup(cxt, name);
 
 	attachment_relid = config_table("attachment");
 	outbox = get_relname_relid("deleted_files", schema);

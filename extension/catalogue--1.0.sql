@@ -944,7 +944,7 @@ $$;
 -- Foreign keys of a table, each with its columns in the constraint's order.
 CREATE FUNCTION catalogue.foreign_keys(relation regclass)
 	RETURNS TABLE (constraint_name name, referenced regclass, columns name[], attnums smallint[], on_delete "char")
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 5
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT k.conname, k.confrelid::regclass,
@@ -1115,7 +1115,7 @@ $$;
 -- the columns used and a description for people.
 CREATE FUNCTION catalogue.bound_tables(attachment regclass)
 	RETURNS TABLE (relation regclass, columns name[], description text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 20
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT b.relation, array_remove(b.columns, NULL),
@@ -1154,7 +1154,7 @@ $$;
 CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
 		options text, symbol text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH chapters AS (
@@ -1222,7 +1222,7 @@ $$;
 -- there is still known.
 CREATE FUNCTION catalogue.present_functions(schema name)
 	RETURNS TABLE (routine regprocedure, owner oid, types text, result text, symbol text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT p.oid, p.proowner, oidvectortypes(p.proargtypes), pg_get_function_result(p.oid), p.prosrc
@@ -1452,6 +1452,19 @@ BEGIN
 END
 $$;
 
+-- Tables and views that attach() has made in a schema and detach() leaves.
+CREATE FUNCTION catalogue.kept_relations(schema name) RETURNS TABLE (kind text, name text)
+	LANGUAGE sql STABLE ROWS 4
+	SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, format('%I.%I', n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = schema AND c.relkind IN ('r', 'v')
+AND c.relname IN ('deleted_files', 'deleted_files_backlog', 'professor_purges',
+	'professor_purge_progress')
+ORDER BY c.relname
+$$;
+
 /*
  * catalogue.attach(schema name DEFAULT current_schema(), mapping jsonb
  *		DEFAULT NULL, create_indexes boolean DEFAULT false)
@@ -1472,7 +1485,7 @@ CREATE FUNCTION catalogue.attach(schema name DEFAULT pg_catalog.current_schema()
 AS $$
 DECLARE
 	binding jsonb;
-	missing text[];
+	there text[];
 	made text;
 	owner regrole;
 	recommended record;
@@ -1500,12 +1513,12 @@ BEGIN
 	WHERE c.oid = coalesce(binding #>> '{chapters,relation}', binding #>> '{professors,relation}',
 		binding #>> '{lookups,0,relation}')::oid;
 
-	missing := ARRAY(SELECT format('%I.%I', schema, t)
-		FROM unnest(ARRAY['deleted_files', 'professor_purges']) AS t
-		WHERE to_regclass(format('%I.%I', schema, t)) IS NULL);
+	there := ARRAY(SELECT r.name FROM catalogue.kept_relations(schema) AS r);
 	RETURN QUERY SELECT * FROM catalogue.create_deletion_tables(schema);
 	IF owner <> current_user::regrole THEN
-		FOREACH made IN ARRAY missing LOOP
+		FOR made IN SELECT r.name FROM catalogue.kept_relations(schema) AS r
+			WHERE r.name <> ALL (there)
+		LOOP
 			EXECUTE format('ALTER TABLE %s OWNER TO %s', made, owner);
 		END LOOP;
 	END IF;
@@ -1576,8 +1589,8 @@ $$;
 /*
  * catalogue.detach(schema name DEFAULT current_schema())
  *
- * Takes away what attach() made in the schema, except its two tables, which
- * are the application's own.  Needs ownership of the tables.
+ * Takes away what attach() made in the schema, except its tables and views,
+ * which are the application's own.  Needs ownership of the tables.
  */
 CREATE FUNCTION catalogue.detach(schema name DEFAULT pg_catalog.current_schema())
 	RETURNS TABLE (status text, object text, detail text)
@@ -1595,10 +1608,8 @@ BEGIN
 
 	RETURN QUERY SELECT * FROM catalogue.drop_lookup_triggers(schema, '{}');
 	RETURN QUERY SELECT * FROM catalogue.bind(schema, 'null');
-	RETURN QUERY SELECT 'kept', format('table %s', to_regclass(format('%I.%I', schema, t))),
-			'the application''s own'
-		FROM unnest(ARRAY['deleted_files', 'professor_purges']) AS t
-		WHERE to_regclass(format('%I.%I', schema, t)) IS NOT NULL;
+	RETURN QUERY SELECT 'kept', format('%s %s', r.kind, r.name), 'the application''s own'
+		FROM catalogue.kept_relations(schema) AS r;
 END
 $$;
 COMMENT ON FUNCTION catalogue.detach(name) IS 'drops the functions and triggers that attach() made; tables and rows stay';
@@ -1607,7 +1618,7 @@ COMMENT ON FUNCTION catalogue.detach(name) IS 'drops the functions and triggers 
 -- reference that a professor's deletion must look through.
 CREATE FUNCTION catalogue.recommended_indexes(schema name DEFAULT pg_catalog.current_schema())
 	RETURNS TABLE (relation regclass, definition text, reason text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH RECURSIVE attached AS (
@@ -1682,7 +1693,7 @@ COMMENT ON FUNCTION catalogue.recommended_indexes(name) IS 'indexes that an atta
  */
 CREATE FUNCTION catalogue.doctor(schema name DEFAULT NULL)
 	RETURNS TABLE (schema_name name, "check" text, status text, detail text)
-	LANGUAGE sql STABLE
+	LANGUAGE sql STABLE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH attached AS (

@@ -115,7 +115,9 @@ RESET client_min_messages;
 SELECT detail FROM catalogue.doctor() WHERE status = 'error';
 SELECT status, object, detail FROM catalogue.attach('appli') WHERE status NOT IN ('found')
 AND object NOT LIKE 'CREATE INDEX%';
-DROP TABLE appli.professor_purges;
+SET client_min_messages = warning;
+DROP TABLE appli.professor_purges CASCADE;
+RESET client_min_messages;
 SELECT detail FROM catalogue.doctor() WHERE status = 'error';
 SELECT status, object FROM catalogue.detach('appli') WHERE status IN ('kept', 'dropped');
 

@@ -8,7 +8,7 @@ CREATE EXTENSION catalogue;
 \pset tuples_only on
 
 BEGIN;
-SELECT plan(60);
+SELECT plan(62);
 
 -- The application's owner, a member of his role, and somebody else.
 CREATE ROLE contracts_owner;
@@ -122,8 +122,8 @@ SELECT is_empty($$SELECT d.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
 SELECT is_empty($$SELECT d.* FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 	WHERE p.pronamespace = 'app'::regnamespace AND d.deptype = 'e'$$,
 	'functions are no members');
-SELECT table_owner_is('app', t, 'contracts_owner', t || ' belongs to the owner of the tables')
-FROM unnest(ARRAY['deleted_files', 'professor_purges']) AS t;
+SELECT relation_owner_is('app', t, 'contracts_owner', t || ' belongs to the owner of the tables')
+FROM unnest(ARRAY['deleted_files', 'deleted_files_backlog', 'professor_purges', 'professor_purge_progress']) AS t;
 
 --
 -- who may
@@ -148,7 +148,7 @@ SELECT throws_ok($$SELECT * FROM catalogue.attach('app', '{"professors": {"relat
 	'42501', NULL, 'nor to attach other tables');
 RESET ROLE;
 SAVEPOINT without_outbox;
-DROP TABLE app.deleted_files, app.professor_purges;
+DROP TABLE app.deleted_files, app.professor_purges CASCADE;
 SET ROLE contracts_stranger;
 SELECT throws_ok($$SELECT * FROM catalogue.attach('app', '{"professors": {"relation": "mine"}, "chapters": null, "lookups": null}')$$,
 	'42501', NULL, 'nor where the outbox is gone: the functions are another''s');
@@ -203,10 +203,11 @@ ROLLBACK TO no_create;
 -- Whoever attaches, what is made belongs to the owner of the tables.
 PREPARE owners AS
 	SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'app'::regnamespace
-	UNION SELECT relowner::regrole::text FROM pg_class WHERE oid IN (to_regclass('app.deleted_files'), to_regclass('app.professor_purges'));
+	UNION SELECT relowner::regrole::text FROM pg_class WHERE oid IN (to_regclass('app.deleted_files'),
+		to_regclass('app.professor_purges'), to_regclass('app.deleted_files_backlog'), to_regclass('app.professor_purge_progress'));
 SAVEPOINT attacher;
 SELECT count(*) AS rows FROM catalogue.detach('app') \gset
-DROP TABLE app.deleted_files, app.professor_purges;
+DROP TABLE app.deleted_files, app.professor_purges CASCADE;
 SELECT count(*) AS rows FROM catalogue.attach('app') \gset
 SELECT set_eq('owners', ARRAY['contracts_owner'], 'a superuser attaches for the owner');
 SET ROLE contracts_owner;
@@ -215,7 +216,7 @@ RESET ROLE;
 ROLLBACK TO attacher;
 SET ROLE contracts_member;
 SELECT count(*) AS rows FROM catalogue.detach('app') \gset
-DROP TABLE app.deleted_files, app.professor_purges;
+DROP TABLE app.deleted_files, app.professor_purges CASCADE;
 SELECT count(*) AS rows FROM catalogue.attach('app') \gset
 SELECT set_eq('owners', ARRAY['contracts_owner'], 'so does a member of his role');
 RESET ROLE;
