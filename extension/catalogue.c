@@ -17,13 +17,13 @@
 
 CATALOGUE_MODULE_MAGIC;
 
-int			catalogue_lookup_ttl = 600;
-int			catalogue_cache_size = 8192;
-bool		catalogue_notify_lookups = false;
-bool		catalogue_enable_stream = true;
-bool		catalogue_skip_proven_checks = true;
+int catalogue_lookup_ttl = 600;
+int catalogue_cache_size = 8192;
+bool catalogue_notify_lookups = false;
+bool catalogue_enable_stream = true;
+bool catalogue_skip_proven_checks = true;
 
-void		_PG_init(void);
+void _PG_init(void);
 static void relcache_callback(Datum arg, Oid relid);
 
 void
@@ -73,6 +73,7 @@ _PG_init(void)
 
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	catalogue_stream_scan_init();
+	catalogue_deletion_watch_init();
 }
 
 /* May run wherever a lock is taken: the rooms only count or compare. */
@@ -80,6 +81,7 @@ static void
 relcache_callback(Datum arg, Oid relid)
 {
 	catalogue_attachment_relcache_callback(relid);
+	catalogue_fk_graph_relcache_callback(relid);
 	catalogue_chapter_relcache_callback();
 	catalogue_lookup_relcache_callback(relid);
 }

@@ -1,0 +1,154 @@
+/*
+ * deleted_files.c
+ *		take_deleted_files() and retry_deleted_file(): the application's side
+ *		of the outbox.
+ *
+ * A row that has been taken stays, marked, until a later call of
+ * take_deleted_files() finds that its taker has committed (it could not see
+ * the mark otherwise) and deletes it.  So a rollback or a crash of the taker
+ * gives the path back, and retry_deleted_file() still finds how often it has
+ * been tried.  Nothing is kept in the backend.
+ *
+ * Both run with the caller's own rights on the outbox.  Locking: the rows
+ * handed out, to the end of the transaction; those that others have locked are
+ * skipped.
+ */
+#include "catalogue.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(catalogue_take_deleted_files);
+PG_FUNCTION_INFO_V1(catalogue_retry_deleted_file);
+
+/* The condition makes the index on the taken rows usable. */
+static const char *const forget_query =
+	"DELETE FROM %1$s WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM %1$s"
+	" WHERE state OPERATOR(pg_catalog.=) 'taken'"
+	" AND taken_by OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()"
+	" FOR UPDATE SKIP LOCKED))";
+
+static const char *const take_query =
+	"WITH due AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'queued'"
+	"  AND due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+	"  ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED),"
+	" taken AS (UPDATE %1$s AS f SET state = 'taken', taken_by = pg_catalog.pg_current_xact_id()"
+	"  FROM due WHERE f.id OPERATOR(pg_catalog.=) due.id RETURNING f.path, f.due_at, f.id)"
+	" SELECT path FROM taken ORDER BY due_at, id";
+
+/* After the first attempt a minute, then twice as long each time, a day at the most. */
+static const char *const retry_query =
+	"WITH taken AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'taken'"
+	"  AND path OPERATOR(pg_catalog.=) $1 ORDER BY taken_by DESC, id LIMIT 1 FOR UPDATE)"
+	" UPDATE %1$s AS f SET attempts = f.attempts OPERATOR(pg_catalog.+) 1,"
+	"  state = CASE WHEN f.attempts OPERATOR(pg_catalog.>=) 9 THEN 'dead' ELSE 'queued' END,"
+	"  due_at = pg_catalog.now() OPERATOR(pg_catalog.+) LEAST("
+	"   pg_catalog.make_interval(mins => 1 OPERATOR(pg_catalog.<<) LEAST(f.attempts, 20)),"
+	"   pg_catalog.make_interval(days => 1)),"
+	"  last_error = $2, taken_by = NULL"
+	" FROM taken WHERE f.id OPERATOR(pg_catalog.=) taken.id";
+
+static const char *const requeue_query =
+	"INSERT INTO %1$s (path, attempts, due_at, last_error)"
+	" VALUES ($1, 1, pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 1), $2)";
+
+static int run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *argtypes,
+						 Datum *args, const char *nulls);
+
+/*
+ * take_deleted_files(max_files integer DEFAULT 100) RETURNS SETOF text
+ *
+ * Hands out paths that are due, those that have waited longest first.  The
+ * caller unlinks the files and commits; no other session gets the same rows.
+ *
+ * Errors: 22004 for a null, 22023 for a negative number, 42501 without SELECT,
+ * UPDATE and DELETE on the outbox.
+ */
+Datum
+catalogue_take_deleted_files(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid argtypes[1] = {INT4OID};
+	Datum args[1];
+
+	PreventCommandIfReadOnly("take_deleted_files()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("max_files must not be null"));
+	if (PG_GETARG_INT32(0) < 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("max_files must not be negative"),
+				errdetail("The call asked for %d files.", PG_GETARG_INT32(0)));
+	args[0] = PG_GETARG_DATUM(0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+
+	SPI_connect();
+	run_on_outbox(fcinfo, forget_query, 0, NULL, NULL, NULL);
+	run_on_outbox(fcinfo, take_query, lengthof(args), argtypes, args, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		Datum path = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &path, &isnull);
+	}
+	SPI_finish();
+
+	return (Datum) 0;
+}
+
+/*
+ * retry_deleted_file(path text, error text) RETURNS void
+ *
+ * Puts a path that could not be unlinked back, due later each time; the tenth
+ * attempt was the last, after which it stays as dead, for a person to see.  A
+ * path that is not known as taken is put in as if it had been.
+ *
+ * Errors: 22004 for a null path, 42501 without rights on the outbox.
+ */
+Datum
+catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
+{
+	Oid argtypes[2] = {TEXTOID, TEXTOID};
+	Datum args[2];
+	char nulls[2] = {' ', PG_ARGISNULL(1) ? 'n' : ' '};
+
+	PreventCommandIfReadOnly("retry_deleted_file()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("path must not be null"));
+	args[0] = PG_GETARG_DATUM(0);
+	args[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+
+	SPI_connect();
+	run_on_outbox(fcinfo, retry_query, lengthof(args), argtypes, args, nulls);
+	if (SPI_processed == 0)
+		run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
+	SPI_finish();
+
+	PG_RETURN_VOID();
+}
+
+/* Runs a query whose %1$s is the outbox of the called function's schema. */
+static int
+run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *argtypes, Datum *args,
+			  const char *nulls)
+{
+	const Attachment *attachment = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid);
+	char *outbox =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(attachment->deleted_files)),
+								   get_rel_name(attachment->deleted_files));
+	int ret =
+		SPI_execute_with_args(psprintf(query, outbox), nargs, argtypes, args, nulls, false, 0);
+
+	if (ret < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(ret));
+	return ret;
+}

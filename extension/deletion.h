@@ -1,0 +1,184 @@
+/*
+ * deletion.h
+ *		What the files of the deletion room share.
+ *
+ * Data flows one way: delete_professor.c and purge_professor.c (SQL) ->
+ * delete_batch.c (the walk, children first) -> deletion_watch.c (counts,
+ * files and proven checks of every statement that runs meanwhile), over the
+ * graph of fk_graph.c.
+ */
+#ifndef CATALOGUE_DELETION_H
+#define CATALOGUE_DELETION_H
+
+#include "catalogue.h"
+
+#include "executor/spi.h"
+#include "nodes/params.h"
+#include "storage/itemptr.h"
+#include "storage/lock.h"
+#include "utils/tuplestore.h"
+
+/*
+ * fk_graph.c: what a professor's deletion reaches.
+ *
+ * Tables are physical ones: a partitioned table stands as its leaves.  Names
+ * are qualified and quoted, ready for SQL text, in which an edge's parent is
+ * p and its child c.
+ */
+typedef enum EdgeAction
+{
+	EDGE_DELETE,
+	EDGE_SET_NULL,
+	EDGE_SET_DEFAULT,
+	EDGE_BLOCK /* NO ACTION or RESTRICT */
+} EdgeAction;
+
+typedef struct DeletionTable
+{
+	Oid relid;
+	Oid reported; /* itself, or the partitioned table that it is a leaf of */
+	Oid owner;
+	char *name;		/* with ONLY */
+	char *order_by; /* primary key columns of c; NULL without one */
+	List *children; /* of DeletionEdge *, in the order to walk */
+	bool loses_rows;
+	bool partition;
+	bool has_before_triggers; /* user triggers or rules that act before DELETE */
+	bool has_triggers;		  /* any user trigger or rule on DELETE or UPDATE */
+	bool quiet_below;		  /* no such thing on any table that is walked below */
+	bool in_cycle;
+	int order; /* children before parents */
+	SPIPlanPtr delete_batch;
+} DeletionTable;
+
+typedef struct DeletionEdge
+{
+	Oid constraint; /* InvalidOid for a reference of the mapping */
+	char *label;	/* constraint or column name */
+	DeletionTable *parent;
+	DeletionTable *child;
+	EdgeAction action;
+	char *match;		/* condition between p and c */
+	char *assignments;	/* of SET NULL and SET DEFAULT */
+	bool beyond_schema; /* asked for by the mapping: needs the caller's own rights */
+	bool comparable;	/* match means something to every type (no PERIOD) */
+	bool indexed;
+	bool walked;   /* false: the server's own triggers do it */
+	bool provable; /* once walked, its trigger can find nothing */
+	int slice;	   /* parents for one statement, as learned */
+	SPIPlanPtr read;
+	SPIPlanPtr lock;
+	SPIPlanPtr apply;
+	SPIPlanPtr delete_by_index;
+} DeletionEdge;
+
+typedef struct DeletionGraph
+{
+	MemoryContext cxt;
+	uint64 attachment_serial;
+	uint64 generation;
+	int users;
+	bool forgotten; /* freed when the last user lets go */
+	List *tables;	/* of DeletionTable *, children before parents */
+} DeletionGraph;
+
+extern DeletionGraph *catalogue_fk_graph_acquire(const Attachment *attachment, LOCKMODE lockmode);
+extern bool catalogue_fk_graph_is_current(const DeletionGraph *graph);
+extern void catalogue_fk_graph_release(DeletionGraph *graph);
+extern DeletionTable *catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid);
+
+/* deletion_watch.c: what is deleted while a deletion runs, by whatever statement. */
+typedef struct DeletionCount
+{
+	Oid relid;
+	EdgeAction action;
+	uint64 rows;
+} DeletionCount;
+
+typedef struct DeletionWatch
+{
+	struct DeletionWatch *outer;
+	const Attachment *attachment;
+	const DeletionGraph *graph;
+	Oid funcid; /* the function that deletes */
+	MemoryContext cxt;
+	List *counts;			  /* of DeletionCount * */
+	ParamListInfo own_params; /* marks the statement that proven belongs to */
+	List *proven;			  /* of Oid: constraints */
+	List *paths;			  /* of Datum: text, not yet in the outbox */
+	SubTransactionId subxact; /* in which paths were gathered */
+	SPIPlanPtr outbox_insert;
+} DeletionWatch;
+
+extern void catalogue_deletion_watch_start(DeletionWatch *watch, const DeletionGraph *graph);
+extern void catalogue_deletion_watch_stop(DeletionWatch *watch);
+extern void catalogue_deletion_watch_flush(DeletionWatch *watch);
+extern uint64 catalogue_deletion_watch_rows(const DeletionWatch *watch);
+extern void catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction action,
+										   uint64 rows);
+
+/* Acting as a table's owner, as the server's cascades do. */
+typedef struct DeletionUser
+{
+	Oid userid;
+	int sec_context;
+} DeletionUser;
+
+extern void catalogue_become_owner(Oid owner, DeletionUser *saved);
+extern void catalogue_restore_user(const DeletionUser *saved);
+extern Oid catalogue_relation_owner(Oid relid);
+extern char *catalogue_relation_name(Oid relid);
+
+/* delete_batch.c: the walk. */
+typedef struct DeletionBatch
+{
+	ItemPointerData *tids;
+	int ntids;
+	int allocated;
+} DeletionBatch;
+
+/* One level of the walk. */
+typedef struct DeletionFrame
+{
+	struct DeletionFrame *outer;
+	DeletionEdge *edge;			 /* by which the batch was reached */
+	DeletionBatch *parents;		 /* locked */
+	DeletionBatch *batch;		 /* rows of edge->child, locked while we walk below them */
+	Tuplestorestate *candidates; /* TIDs still to come */
+	bool complete;				 /* false once a row was not where it had been */
+} DeletionFrame;
+
+typedef struct Deletion
+{
+	Oid funcid;
+	const Attachment *attachment;
+	DeletionGraph *graph;
+	DeletionTable *professors; /* where the professor's row is */
+	DeletionBatch professor;   /* that row */
+	char *username;
+	int batch_size;
+	Oid caller;
+	MemoryContext cxt; /* outlives the transaction if commit is set */
+	DeletionWatch watch;
+	DeletionFrame *frames; /* innermost first */
+	uint64 epoch;		   /* raised by every commit: locks are new */
+	uint64 pending;		   /* rows since the last commit */
+	bool restart;		   /* set by commit: unwind and begin anew */
+	/* Commits and locks again, or sets restart; NULL: one transaction. */
+	void (*commit)(struct Deletion *deletion);
+	void *commit_arg;
+} Deletion;
+
+extern void catalogue_check_deletion_privileges(const Deletion *deletion);
+extern bool catalogue_find_professor(Deletion *deletion);
+extern bool catalogue_lock_professor(Deletion *deletion);
+extern void catalogue_delete_locked_professor(Deletion *deletion);
+extern void catalogue_relock_batches(Deletion *deletion);
+extern void catalogue_end_walk(Deletion *deletion);
+
+/* delete_professor.c */
+extern void catalogue_init_deletion(Deletion *deletion, FunctionCallInfo fcinfo);
+extern uint64 catalogue_count_dependents(const Deletion *deletion);
+extern void catalogue_report_unknown_professor(const Deletion *deletion) pg_attribute_noreturn();
+
+#endif /* CATALOGUE_DELETION_H */

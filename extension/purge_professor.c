@@ -1,0 +1,307 @@
+/*
+ * purge_professor.c
+ *		purge_professor(): a professor's deletion that commits as it goes.
+ *
+ * The walk is that of delete_batch.c; it calls us when a batch has been
+ * deleted, and we write down how far it is, commit, and lock again what it
+ * was working on.  Nothing needs to be remembered for the next call: what is
+ * left is what is still there, and the professor's row goes last.
+ *
+ * Lifetime: the walk's memory is in the procedure's context, which outlives
+ * the transactions.  The attachment and the graph are looked up again in each
+ * transaction; when the graph has changed, the walk unwinds and begins anew.
+ *
+ * Locking: besides what a deletion takes in each transaction, a session lock
+ * on the professor from the first batch to the last, so that a second purge
+ * of him waits for the first.
+ */
+#include "deletion.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+PG_FUNCTION_INFO_V1(catalogue_purge_professor);
+
+typedef struct Purge
+{
+	double pause;			   /* milliseconds */
+	uint64 reported;		   /* rows that the progress table knows of */
+	DeletionGraph *next_graph; /* to begin anew with; NULL while current */
+	bool gone;				   /* somebody else has deleted the professor */
+} Purge;
+
+static void start_progress(Deletion *deletion);
+static void record_progress(Deletion *deletion, bool finished);
+static void run_on_progress(Deletion *deletion, const char *query, int nargs, Oid *argtypes,
+							Datum *args);
+static void commit_batch(Deletion *deletion);
+static double pause_milliseconds(const Interval *pause);
+static void lock_purge(const Deletion *deletion, LOCKTAG *tag);
+static void sleep_milliseconds(double milliseconds);
+
+/*
+ * PROCEDURE purge_professor(username text, batch_size integer DEFAULT 1000,
+ *							 pause interval DEFAULT '0')
+ *
+ * Deletes a professor with all that depends on him, with a commit when at
+ * least batch_size rows have gone, and a pause after each.  When it is
+ * cancelled or crashes, what was committed stays deleted; called again, it
+ * goes on.  professor_purges has its progress.
+ *
+ * Errors: those of delete_professor_batch(), 2D000 inside a transaction block,
+ * 22023 for a pause that is negative or longer than a day, 0A000 where
+ * row-level security on the professors table applies to the caller.
+ */
+Datum
+catalogue_purge_professor(PG_FUNCTION_ARGS)
+{
+	Deletion deletion = {0};
+	Purge purge = {0};
+	LOCKTAG tag;
+
+	PreventCommandIfReadOnly("purge_professor()");
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				errmsg("purge_professor() cannot run inside a transaction block"),
+				errhint("Use delete_professor_batch() to delete in one transaction."));
+	catalogue_init_deletion(&deletion, fcinfo);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("pause must not be null"));
+	purge.pause = pause_milliseconds(PG_GETARG_INTERVAL_P(2));
+	deletion.commit = commit_batch;
+	deletion.commit_arg = &purge;
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	lock_purge(&deletion, &tag);
+	deletion.graph = catalogue_fk_graph_acquire(deletion.attachment, RowExclusiveLock);
+	catalogue_deletion_watch_start(&deletion.watch, deletion.graph);
+	PG_TRY();
+	{
+		catalogue_check_deletion_privileges(&deletion);
+		if (check_enable_rls(deletion.attachment->professors, deletion.caller, true) == RLS_ENABLED)
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cannot purge under row-level security on table \"%s\"",
+						   get_rel_name(deletion.attachment->professors)),
+					errdetail("Whether a policy lets the professor go is known only at the end."),
+					errhint("Use delete_professor_batch()."));
+		if (!catalogue_find_professor(&deletion))
+			catalogue_report_unknown_professor(&deletion);
+		start_progress(&deletion);
+		commit_batch(&deletion);
+
+		while (!purge.gone)
+		{
+			if (purge.next_graph != NULL)
+			{
+				catalogue_fk_graph_release(deletion.graph);
+				deletion.graph = purge.next_graph;
+				deletion.watch.graph = purge.next_graph;
+				purge.next_graph = NULL;
+			}
+			deletion.restart = false;
+			if (!catalogue_lock_professor(&deletion))
+				break;
+			catalogue_delete_locked_professor(&deletion);
+			if (!deletion.restart)
+				break;
+		}
+		catalogue_deletion_watch_flush(&deletion.watch);
+		record_progress(&deletion, true);
+	}
+	PG_FINALLY();
+	{
+		catalogue_end_walk(&deletion);
+		catalogue_deletion_watch_stop(&deletion.watch);
+		catalogue_fk_graph_release(deletion.graph);
+		if (purge.next_graph != NULL)
+			catalogue_fk_graph_release(purge.next_graph);
+	}
+	PG_END_TRY();
+	SPI_commit();
+	LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	SPI_finish();
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * Commits what has been deleted, and locks again what the walk works on.
+ * Sets restart where that cannot go on as it was.
+ */
+static void
+commit_batch(Deletion *deletion)
+{
+	Purge *purge = deletion->commit_arg;
+	DeletionGraph *graph;
+
+	record_progress(deletion, false);
+	SPI_commit();
+	deletion->epoch++;
+	deletion->pending = 0;
+
+	sleep_milliseconds(purge->pause);
+	CHECK_FOR_INTERRUPTS();
+
+	EnsurePortalSnapshotExists();
+	deletion->attachment = catalogue_attachment_of_function(deletion->funcid);
+	deletion->watch.attachment = deletion->attachment;
+	deletion->watch.subxact = GetCurrentSubTransactionId();
+
+	graph = catalogue_fk_graph_acquire(deletion->attachment, RowExclusiveLock);
+	if (graph != deletion->graph)
+	{
+		purge->next_graph = graph;
+		deletion->restart = true;
+		return;
+	}
+	catalogue_fk_graph_release(graph);
+	catalogue_check_deletion_privileges(deletion);
+
+	if (catalogue_lock_professor(deletion))
+		catalogue_relock_batches(deletion);
+	else
+		purge->gone = deletion->restart = true;
+}
+
+/*
+ * Makes or takes over the professor's line in the progress table.  What is
+ * left is counted as the preview counts it; a purge that goes on adds it to
+ * what was done before.
+ */
+static void
+start_progress(Deletion *deletion)
+{
+	Oid argtypes[3] = {TEXTOID, INT8OID, INT4OID};
+	Datum args[3] = {CStringGetTextDatum(deletion->username),
+					 Int64GetDatum(catalogue_count_dependents(deletion)), Int32GetDatum(MyProcPid)};
+
+	run_on_progress(deletion,
+					"INSERT INTO %s AS w (username, phase, rows_expected, pid)"
+					" VALUES ($1, 'counted', $2, $3) ON CONFLICT (username) DO UPDATE SET"
+					" phase = EXCLUDED.phase, pid = EXCLUDED.pid, resumed_at = EXCLUDED.resumed_at,"
+					" started_at = CASE WHEN w.finished_at IS NULL THEN w.started_at"
+					"  ELSE EXCLUDED.started_at END,"
+					" rows_done = CASE WHEN w.finished_at IS NULL THEN w.rows_done ELSE 0 END,"
+					" rows_before = CASE WHEN w.finished_at IS NULL THEN w.rows_done ELSE 0 END,"
+					" rows_expected = EXCLUDED.rows_expected OPERATOR(pg_catalog.+)"
+					"  CASE WHEN w.finished_at IS NULL THEN w.rows_done ELSE 0 END,"
+					" last_batch_at = NULL, finished_at = NULL",
+					lengthof(args), argtypes, args);
+}
+
+/* Adds the rows since the last call; the table being worked on is the phase. */
+static void
+record_progress(Deletion *deletion, bool finished)
+{
+	Purge *purge = deletion->commit_arg;
+	uint64 rows = catalogue_deletion_watch_rows(&deletion->watch);
+	const DeletionFrame *frame = deletion->frames;
+	const char *phase = finished		? "finished"
+						: frame != NULL ? get_rel_name(frame->edge->child->reported)
+										: "started";
+	Oid argtypes[4] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
+	Datum args[4] = {CStringGetTextDatum(deletion->username), Int64GetDatum(rows - purge->reported),
+					 CStringGetTextDatum(phase), BoolGetDatum(finished)};
+
+	run_on_progress(deletion,
+					"UPDATE %s SET rows_done = rows_done OPERATOR(pg_catalog.+) $2, phase = $3,"
+					" last_batch_at = pg_catalog.clock_timestamp(),"
+					" finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END"
+					" WHERE username OPERATOR(pg_catalog.=) $1",
+					lengthof(args), argtypes, args);
+	if (rows > purge->reported)
+		ereport(NOTICE,
+				errmsg("professor \"%s\": %llu rows deleted", deletion->username,
+					   (unsigned long long) rows));
+	purge->reported = rows;
+}
+
+/* Runs a statement on the progress table, as its owner. */
+static void
+run_on_progress(Deletion *deletion, const char *query, int nargs, Oid *argtypes, Datum *args)
+{
+	Oid relid = deletion->attachment->professor_purges;
+	char *sql = psprintf(query, catalogue_relation_name(relid));
+	DeletionUser saved;
+	int ret;
+
+	catalogue_become_owner(catalogue_relation_owner(relid), &saved);
+	ret = SPI_execute_with_args(sql, nargs, argtypes, args, NULL, false, 0);
+	catalogue_restore_user(&saved);
+	if (ret < 0)
+		elog(ERROR, "recording progress failed: %s", SPI_result_code_string(ret));
+	pfree(sql);
+}
+
+/* Months count 30 days, as intervals do; a day is the most. */
+static double
+pause_milliseconds(const Interval *pause)
+{
+	double milliseconds =
+		pause->time / 1000.0 +
+		(pause->day + pause->month * (double) DAYS_PER_MONTH) * SECS_PER_DAY * 1000.0;
+
+	if (milliseconds < 0 || milliseconds > SECS_PER_DAY * 1000.0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("pause must be between zero and one day"));
+	return milliseconds;
+}
+
+/*
+ * Takes the session lock that keeps a second purge of the same professor out.
+ * Its tag is the professors table as an object, with a hash of the username
+ * as the part of it; an ERROR releases it with all others.
+ */
+static void
+lock_purge(const Deletion *deletion, LOCKTAG *tag)
+{
+	uint32 hash = DatumGetUInt32(
+		hash_any((const unsigned char *) deletion->username, strlen(deletion->username)));
+
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, deletion->attachment->professors,
+					   (uint16) (1 + hash % PG_UINT16_MAX));
+	if (LockAcquire(tag, ShareUpdateExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+	{
+		ereport(NOTICE,
+				errmsg("waiting for another purge of professor \"%s\"", deletion->username));
+		(void) LockAcquire(tag, ShareUpdateExclusiveLock, true, false);
+	}
+}
+
+static void
+sleep_milliseconds(double milliseconds)
+{
+	TimestampTz until = GetCurrentTimestamp() + (int64) (milliseconds * 1000.0);
+
+	while (milliseconds > 0)
+	{
+		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		if (left <= 0)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
