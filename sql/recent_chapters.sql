@@ -44,7 +44,7 @@ ANALYZE chapters;
 
 SELECT status, object FROM catalogue.attach(mapping =>
 	'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}')
-WHERE object LIKE '%recent_chapters%' OR object LIKE '%INDEX%';
+WHERE object LIKE '%recent_chapters%';
 
 -- Signature and defaults.
 SELECT pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,

@@ -10,6 +10,7 @@
  * tells.
  */
 SET client_min_messages = warning;
+SET jit = off;	-- a disabled scan looks too costly not to compile
 
 BEGIN;
 CREATE EXTENSION catalogue;
@@ -31,19 +32,19 @@ BEGIN
 	DELETE FROM first_tenant.chapters;
 	DELETE FROM second_tenant.chapters;
 	INSERT INTO first_tenant.chapters
-	SELECT i, chr(ascii('a') + pg_temp.draw(seed || 'filiere' || i, 26)),
+	SELECT i, chr(ascii('a') + pg_temp.draw(seed || 'filiere' || i, 12)),
 		CASE WHEN pg_temp.draw(seed || 'undated' || i, 5) > 0
 			THEN timestamp '2024-03-30 22:00' + pg_temp.draw(seed || 'at' || i, 12) * interval '10 minutes'
 				+ pg_temp.draw(seed || 'microseconds' || i, 2) * interval '1 microsecond' END,
 		'chapter ' || i
-	FROM generate_series(-1500, 1500) AS i
+	FROM generate_series(-400, 400) AS i
 	ORDER BY md5(seed || 'order' || i);
 	INSERT INTO second_tenant.chapters (id, filiere, created_at, titre)
-	SELECT md5(seed || 'id' || i), chr(ascii('a') + pg_temp.draw(seed || 'second filiere' || i, 26)),
+	SELECT md5(seed || 'id' || i), chr(ascii('a') + pg_temp.draw(seed || 'second filiere' || i, 12)),
 		CASE WHEN pg_temp.draw(seed || 'second undated' || i, 5) > 0
 			THEN timestamptz '2024-03-30 22:00+00' + pg_temp.draw(seed || 'second at' || i, 12) * interval '10 minutes' END,
 		'chapter ' || i
-	FROM generate_series(1, 3000) AS i;
+	FROM generate_series(1, 800) AS i;
 	DELETE FROM first_tenant.chapters WHERE pg_temp.draw(seed || 'deleted' || id, 4) = 0;
 	DELETE FROM second_tenant.chapters WHERE pg_temp.draw(seed || 'deleted' || id, 4) = 0;
 	CREATE INDEX feed ON first_tenant.chapters (filiere, created_at DESC NULLS LAST, id DESC);
@@ -119,8 +120,8 @@ SELECT * FROM no_plan();
 SELECT count(*) AS attached FROM catalogue.attach('first_tenant', '{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
 SELECT count(*) AS attached FROM catalogue.attach('second_tenant', '{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
 
-/* Every combination for one seed. */
-CREATE FUNCTION pg_temp.properties(seed integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+/* Every combination for one seed and some ways to run a call. */
+CREATE FUNCTION pg_temp.properties(seed integer, ways text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	way text;
 	tenant text;
@@ -130,7 +131,7 @@ DECLARE
 	page_size integer;
 BEGIN
 	PERFORM pg_temp.fill(seed);
-	FOREACH way IN ARRAY ARRAY['stream', 'function scan', 'executor'] LOOP
+	FOREACH way IN ARRAY ways LOOP
 		PERFORM pg_temp.run_as(way);
 		FOREACH tenant IN ARRAY ARRAY['first_tenant', 'second_tenant'] LOOP
 			FOR filieres, argument IN VALUES
@@ -140,7 +141,7 @@ BEGIN
 				RETURN NEXT is(pg_temp.path(tenant, argument), way,
 					format('seed %s, %s, %s: runs by %s', seed, tenant, filieres, way));
 				want := pg_temp.ordered(tenant, filieres);
-				RETURN NEXT cmp_ok(cardinality(want), '>', 40, format('seed %s, %s, %s: has chapters', seed, tenant, filieres));
+				RETURN NEXT cmp_ok(cardinality(want), '>', 20, format('seed %s, %s, %s: has chapters', seed, tenant, filieres));
 				FOREACH page_size IN ARRAY ARRAY[1, 7, 100] LOOP
 					RETURN NEXT is(pg_temp.walk(tenant, argument, page_size), want,
 						format('seed %s, %s, %s, %s: pages of %s', seed, tenant, filieres, way, page_size));
@@ -152,9 +153,8 @@ BEGIN
 END
 $$;
 
-SELECT pg_temp.properties(1);
-SELECT pg_temp.properties(2);
-SELECT pg_temp.properties(3);
+SELECT pg_temp.properties(1, '{stream,function scan,executor}');
+SELECT pg_temp.properties(2, '{stream,function scan,executor}');
 
 /*
  * A reader whose chapters are deleted behind him, the last one of each page
