@@ -2,8 +2,10 @@
  * attachment.c
  *		What a function is bound to: the configuration tables, cached.
  *
- * A function knows its catalogue by the schema that it lives in.  The rows
- * for that schema are read once from the member tables of the extension and
+ * A function knows its catalogue by the schema that it lives in, and the
+ * configuration knows a schema by its outbox, the table deleted_files there:
+ * so the rows follow a schema that is renamed, and are dumped and restored
+ * like any reference to a table.  The rows for a schema are read once and
  * kept for the backend's life, each attachment in a memory context of its
  * own, below CacheMemoryContext.
  *
@@ -31,6 +33,7 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -44,14 +47,16 @@
 /* Hash entry; the attachment itself is replaced as a whole. */
 typedef struct AttachmentSlot
 {
-	Oid			schema;			/* hash key (must be first) */
-	Attachment *attachment;		/* NULL while empty */
+	Oid schema;				/* hash key (must be first) */
+	Attachment *attachment; /* NULL while empty */
 } AttachmentSlot;
 
 /* Columns of catalogue.attachment, in order. */
 enum
 {
-	ATTACHMENT_SCHEMA_NAME,
+	ATTACHMENT_DELETED_FILES,
+	ATTACHMENT_PROFESSOR_PURGES,
+	ATTACHMENT_MAPPING,
 	ATTACHMENT_CHAPTERS,
 	ATTACHMENT_CHAPTERS_ID,
 	ATTACHMENT_CHAPTERS_FILIERE,
@@ -60,15 +65,13 @@ enum
 	ATTACHMENT_PROFESSORS,
 	ATTACHMENT_PROFESSORS_ID,
 	ATTACHMENT_PROFESSORS_USERNAME,
-	ATTACHMENT_DELETED_FILES,
-	ATTACHMENT_PROFESSOR_PURGES,
 	ATTACHMENT_NATTS
 };
 
-/* The other configuration tables begin (schema_name, ordinal, relation). */
+/* The other configuration tables begin (attachment, ordinal, relation). */
 enum
 {
-	CONFIG_SCHEMA_NAME,
+	CONFIG_ATTACHMENT,
 	CONFIG_ORDINAL,
 	CONFIG_RELATION,
 	CONFIG_FIRST_OWN
@@ -76,24 +79,26 @@ enum
 
 #define CONFIG_MAX_NATTS 8
 
-typedef void (*ConfigRowReader) (Attachment *attachment, const Datum *values, const bool *isnull);
+typedef void (*ConfigRowReader)(Attachment *attachment, const Datum *values, const bool *isnull);
 
 static HTAB *attachment_hash = NULL;
-static List *forgotten_contexts = NIL;	/* freed at the end of the transaction */
-static uint64 config_generation = 0;	/* raised by the callback */
-static uint64 hash_generation = 0;	/* what the hash's content was read under */
+static List *forgotten_contexts = NIL; /* freed at the end of the transaction */
+static uint64 config_generation = 0;   /* raised by the callback */
+static uint64 hash_generation = 0;	   /* what the hash's content was read under */
 static uint64 last_serial = 0;
-static Oid	attachment_relid = InvalidOid;
+static Oid attachment_relid = InvalidOid;
 
 PG_FUNCTION_INFO_V1(catalogue_bind);
 PG_FUNCTION_INFO_V1(catalogue_config_changed);
+PG_FUNCTION_INFO_V1(catalogue_lock_configuration);
 
 static const Attachment *attachment_of_schema(Oid schema);
-static Attachment *load_attachment(Oid schema);
+static Attachment *load_attachment(Oid schema, const char *name);
 static void forget_attachments(void);
 static void free_forgotten_contexts(XactEvent event, void *arg);
-static Oid	config_table(const char *name);
-static void read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader);
+static Oid config_table(const char *name);
+static void read_config_table(const char *name, Oid outbox, Attachment *attachment,
+							  ConfigRowReader reader);
 static void read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_file_row(Attachment *attachment, const Datum *values, const bool *isnull);
@@ -113,7 +118,7 @@ static List *string_list(Datum array, Oid element_type);
 const Attachment *
 catalogue_attachment_of_function(Oid funcid)
 {
-	Oid			schema = get_func_namespace(funcid);
+	Oid schema = get_func_namespace(funcid);
 
 	if (!OidIsValid(schema))
 		elog(ERROR, "cache lookup failed for function %u", funcid);
@@ -138,7 +143,7 @@ catalogue_attachment_relcache_callback(Oid relid)
 	if (!OidIsValid(relid) || !OidIsValid(attachment_relid) || relid == attachment_relid)
 	{
 		config_generation++;
-		attachment_relid = InvalidOid;	/* dropped and created again? look again */
+		attachment_relid = InvalidOid; /* dropped and created again? look again */
 	}
 }
 
@@ -157,14 +162,14 @@ catalogue_bind(PG_FUNCTION_ARGS)
 {
 	static const char *const query =
 		"SELECT status, object, detail FROM catalogue.bind_for($1, $2, $3)";
-	Oid			argtypes[3] = {OIDOID, NAMEOID, JSONBOID};
-	Datum		args[3] = {ObjectIdGetDatum(GetUserId()), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Oid argtypes[3] = {OIDOID, NAMEOID, JSONBOID};
+	Datum args[3] = {ObjectIdGetDatum(GetUserId()), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Relation	config;
-	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			ret;
+	Relation config;
+	Oid owner;
+	Oid save_userid;
+	int save_sec_context;
+	int ret;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
@@ -190,6 +195,20 @@ catalogue_bind(PG_FUNCTION_ARGS)
 }
 
 /*
+ * catalogue.lock_configuration() RETURNS void
+ *
+ * Locks the configuration against writers, to the end of the transaction:
+ * one attach() or detach() at a time.  Readers do not wait.
+ */
+Datum
+catalogue_lock_configuration(PG_FUNCTION_ARGS)
+{
+	LockRelationOid(config_table("attachment"), ShareRowExclusiveLock);
+
+	PG_RETURN_VOID();
+}
+
+/*
  * catalogue.config_changed() RETURNS trigger
  *
  * Statement trigger on the configuration tables: tells every backend, at
@@ -212,24 +231,32 @@ static const Attachment *
 attachment_of_schema(Oid schema)
 {
 	AttachmentSlot *slot;
-	bool		found;
+	bool found;
+	char *name;
 
 	if (attachment_hash == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AttachmentSlot)};
+		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AttachmentSlot)};
 
 		RegisterXactCallback(free_forgotten_contexts, NULL);
 		attachment_hash = hash_create("catalogue attachments", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 
 	AcceptInvalidationMessages();
-	if (hash_generation != config_generation)
+	name = get_namespace_name(schema);
+	if (name == NULL) /* dropped while the call was under way */
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema with OID %u does not exist", schema));
+
+	/* What was made from an attachment may hold names: a new one, new names. */
+	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
+	if (hash_generation != config_generation || (slot != NULL && slot->attachment != NULL &&
+												 strcmp(slot->attachment->schema_name, name) != 0))
 		forget_attachments();
 
-	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
 	if (slot == NULL || slot->attachment == NULL)
 	{
-		Attachment *attachment = load_attachment(schema);
+		Attachment *attachment = load_attachment(schema, name);
 
 		slot = hash_search(attachment_hash, &schema, HASH_ENTER, &found);
 		slot->attachment = attachment;
@@ -246,29 +273,32 @@ attachment_of_schema(Oid schema)
  * reads again.
  */
 static Attachment *
-load_attachment(Oid schema)
+load_attachment(Oid schema, const char *name)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment",
-											  ALLOCSET_SMALL_SIZES);
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment", ALLOCSET_SMALL_SIZES);
 	Attachment *attachment = MemoryContextAllocZero(cxt, sizeof(Attachment));
+	Oid outbox;
 
 	attachment->schema = schema;
 	attachment->serial = ++last_serial;
 	attachment->cxt = cxt;
-	attachment->schema_name = MemoryContextStrdup(cxt, get_namespace_name(schema));
+	attachment->schema_name = MemoryContextStrdup(cxt, name);
 
 	attachment_relid = config_table("attachment");
-	read_config_table("attachment", attachment, read_attachment_row);
+	outbox = get_relname_relid("deleted_files", schema);
+	if (OidIsValid(outbox))
+		read_config_table("attachment", outbox, attachment, read_attachment_row);
 	if (!OidIsValid(attachment->deleted_files))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("schema \"%s\" is not attached", attachment->schema_name),
 				errhint("Run SELECT * FROM catalogue.attach(%s).",
 						quote_literal_cstr(attachment->schema_name)));
-	read_config_table("lookup", attachment, read_lookup_row);
-	read_config_table("file_column", attachment, read_file_row);
-	read_config_table("also_delete", attachment, read_also_delete_row);
-	read_config_table("soft_reference", attachment, read_soft_reference_row);
+	read_config_table("lookup", outbox, attachment, read_lookup_row);
+	read_config_table("file_column", outbox, attachment, read_file_row);
+	read_config_table("also_delete", outbox, attachment, read_also_delete_row);
+	read_config_table("soft_reference", outbox, attachment, read_soft_reference_row);
 
 	MemoryContextSetIdentifier(cxt, attachment->schema_name);
 	MemoryContextSetParent(cxt, CacheMemoryContext);
@@ -302,7 +332,7 @@ forget_attachments(void)
 static void
 free_forgotten_contexts(XactEvent event, void *arg)
 {
-	ListCell   *lc;
+	ListCell *lc;
 
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE &&
 		event != XACT_EVENT_PARALLEL_COMMIT && event != XACT_EVENT_PARALLEL_ABORT)
@@ -317,7 +347,7 @@ free_forgotten_contexts(XactEvent event, void *arg)
 static Oid
 config_table(const char *name)
 {
-	Oid			relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
+	Oid relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -329,29 +359,27 @@ config_table(const char *name)
 }
 
 /*
- * Hands the rows of one configuration table that belong to the attachment's
- * schema to a reader, in the order of the primary key (schema_name, ordinal).
+ * Hands the rows of one configuration table that belong to an outbox to a
+ * reader, in the order of the primary key (outbox, ordinal).
  */
 static void
-read_config_table(const char *name, Attachment *attachment, ConfigRowReader reader)
+read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
-	Relation	rel = table_open(config_table(name), AccessShareLock);
-	Relation	index = index_open(config_table(psprintf("%s_pkey", name)), AccessShareLock);
+	Relation rel = table_open(config_table(name), AccessShareLock);
+	Relation index = index_open(config_table(psprintf("%s_pkey", name)), AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
-	NameData	schema_name;
+	HeapTuple tuple;
 	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->cxt);
 
-	namestrcpy(&schema_name, attachment->schema_name);
-	ScanKeyInit(&key, CONFIG_SCHEMA_NAME + 1, BTEqualStrategyNumber, F_NAMEEQ,
-				NameGetDatum(&schema_name));
+	ScanKeyInit(&key, CONFIG_ATTACHMENT + 1, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(outbox));
 
 	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
-		Datum		values[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
-		bool		isnull[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+		Datum values[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+		bool isnull[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
 
 		Assert(RelationGetDescr(rel)->natts <= lengthof(values));
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
@@ -369,18 +397,18 @@ read_attachment_row(Attachment *attachment, const Datum *values, const bool *isn
 {
 	if (!isnull[ATTACHMENT_CHAPTERS])
 		attachment->chapters = DatumGetObjectId(values[ATTACHMENT_CHAPTERS]);
-	attachment->chapters_id = name_or_null(values[ATTACHMENT_CHAPTERS_ID],
-										   isnull[ATTACHMENT_CHAPTERS_ID]);
-	attachment->chapters_filiere = name_or_null(values[ATTACHMENT_CHAPTERS_FILIERE],
-												isnull[ATTACHMENT_CHAPTERS_FILIERE]);
+	attachment->chapters_id =
+		name_or_null(values[ATTACHMENT_CHAPTERS_ID], isnull[ATTACHMENT_CHAPTERS_ID]);
+	attachment->chapters_filiere =
+		name_or_null(values[ATTACHMENT_CHAPTERS_FILIERE], isnull[ATTACHMENT_CHAPTERS_FILIERE]);
 	attachment->chapters_created_at = name_or_null(values[ATTACHMENT_CHAPTERS_CREATED_AT],
 												   isnull[ATTACHMENT_CHAPTERS_CREATED_AT]);
-	attachment->chapters_author = name_or_null(values[ATTACHMENT_CHAPTERS_AUTHOR],
-											   isnull[ATTACHMENT_CHAPTERS_AUTHOR]);
+	attachment->chapters_author =
+		name_or_null(values[ATTACHMENT_CHAPTERS_AUTHOR], isnull[ATTACHMENT_CHAPTERS_AUTHOR]);
 	if (!isnull[ATTACHMENT_PROFESSORS])
 		attachment->professors = DatumGetObjectId(values[ATTACHMENT_PROFESSORS]);
-	attachment->professors_id = name_or_null(values[ATTACHMENT_PROFESSORS_ID],
-											 isnull[ATTACHMENT_PROFESSORS_ID]);
+	attachment->professors_id =
+		name_or_null(values[ATTACHMENT_PROFESSORS_ID], isnull[ATTACHMENT_PROFESSORS_ID]);
 	attachment->professors_username = name_or_null(values[ATTACHMENT_PROFESSORS_USERNAME],
 												   isnull[ATTACHMENT_PROFESSORS_USERNAME]);
 	attachment->deleted_files = DatumGetObjectId(values[ATTACHMENT_DELETED_FILES]);
@@ -392,7 +420,7 @@ static void
 read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	LookupBinding *lookup = palloc(sizeof(LookupBinding));
-	const int	first = CONFIG_FIRST_OWN;
+	const int first = CONFIG_FIRST_OWN;
 
 	lookup->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	lookup->kind = TextDatumGetCString(values[first]);
@@ -408,7 +436,7 @@ static void
 read_file_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	FileBinding *file = palloc(sizeof(FileBinding));
-	const int	first = CONFIG_FIRST_OWN;
+	const int first = CONFIG_FIRST_OWN;
 
 	file->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	file->column = name_or_null(values[first], false);
@@ -432,7 +460,7 @@ static void
 read_soft_reference_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	SoftReferenceBinding *reference = palloc(sizeof(SoftReferenceBinding));
-	const int	first = CONFIG_FIRST_OWN;
+	const int first = CONFIG_FIRST_OWN;
 
 	reference->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	reference->column = name_or_null(values[first], false);
@@ -451,21 +479,20 @@ name_or_null(Datum value, bool isnull)
 static List *
 string_list(Datum array, Oid element_type)
 {
-	List	   *strings = NIL;
-	Datum	   *elements;
-	int			nelements;
+	List *strings = NIL;
+	Datum *elements;
+	int nelements;
 
 	if (element_type == NAMEOID)
 		deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
 						  &elements, NULL, &nelements);
 	else
-		deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
-						  &elements, NULL, &nelements);
+		deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+						  NULL, &nelements);
 
 	for (int i = 0; i < nelements; i++)
-		strings = lappend(strings, element_type == NAMEOID
-						  ? name_or_null(elements[i], false)
-						  : TextDatumGetCString(elements[i]));
+		strings = lappend(strings, element_type == NAMEOID ? name_or_null(elements[i], false)
+														   : TextDatumGetCString(elements[i]));
 
 	return strings;
 }

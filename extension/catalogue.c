@@ -17,13 +17,13 @@
 
 CATALOGUE_MODULE_MAGIC;
 
-int			catalogue_lookup_ttl = 600;
-int			catalogue_cache_size = 8192;
-bool		catalogue_notify_lookups = false;
-bool		catalogue_enable_stream = true;
-bool		catalogue_skip_proven_checks = true;
+int catalogue_lookup_ttl = 600;
+int catalogue_cache_size = 8192;
+bool catalogue_notify_lookups = false;
+bool catalogue_enable_stream = true;
+bool catalogue_skip_proven_checks = true;
 
-void		_PG_init(void);
+void _PG_init(void);
 static void relcache_callback(Datum arg, Oid relid);
 
 void

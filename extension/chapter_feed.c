@@ -155,10 +155,11 @@ describe_feed(ChapterFeed *feed)
 		(argtypes[ARG_FILIERE] != feed->filiere_type &&
 		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere_type)) ||
 		argtypes[ARG_BEFORE_ID] != feed->id_type ||
-		argtypes[ARG_BEFORE_AT] != feed->created_at_type)
+		argtypes[ARG_BEFORE_AT] != feed->created_at_type ||
+		get_func_rettype(feed->funcid) != get_rel_type_id(feed->relid))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("function %s does not fit the columns of table \"%s\" any more",
+				errmsg("function %s does not fit table \"%s\" any more",
 					   format_procedure(feed->funcid), get_rel_name(feed->relid)),
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
@@ -191,6 +192,7 @@ forget_legs(ChapterFeed *feed)
 	feed->leg_columns = NULL;
 }
 
+/* A domain's values are passed as those of its base type, see argument_type(). */
 static Oid
 column_type(Oid relid, const char *column)
 {
@@ -202,7 +204,7 @@ column_type(Oid relid, const char *column)
 				errmsg("column \"%s\" of the table of chapters does not exist", column),
 				errhint("Run catalogue.attach() with a mapping that names the column."));
 
-	return get_atttype(relid, attnum);
+	return getBaseType(get_atttype(relid, attnum));
 }
 
 /*

@@ -41,6 +41,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #endif
 
 
+/* 18: a function that never returns says so in front. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18: index scans can be instrumented; 19: and take options. */
 #include "access/genam.h"
 #if PG_VERSION_NUM < 180000
@@ -59,13 +64,6 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
-#endif
-
-/* 19: slots take flags. */
-#include "executor/executor.h"
-#if PG_VERSION_NUM < 190000
-#define ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops, flags) \
-	ExecInitScanTupleSlot(estate, scanstate, tupdesc, ops)
 #endif
 
 #endif /* CATALOGUE_COMPAT_H */

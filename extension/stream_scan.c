@@ -10,31 +10,29 @@
  *		explain_stream_scan			index, condition, position
  *
  * A function scan copies every row whole into a tuplestore before the first
- * one is returned.  This node pulls rows from the function's tuple source
- * straight into a slot of the source's own kind, so that only the columns
- * which the query asks for are deformed, nothing is detoasted that it does
- * not ask for, and a LIMIT above it ends the work.
+ * one is returned.  This node pulls rows from the function's tuple source one
+ * by one, and takes from each only the columns that the query looks at: no
+ * other is deformed, nothing is detoasted that the query does not ask for,
+ * and a LIMIT above it ends the work.
  *
- * There is no relation behind an RTE_FUNCTION, so scanrelid is 0 and
- * custom_scan_tlist describes the function's row type, column for column.
+ * There is no relation behind an RTE_FUNCTION, so scanrelid is 0, and
+ * custom_scan_tlist lists the columns that are looked at.  Where these are
+ * what the query returns, in its order, there is nothing left to project.
  * The node's tables are not in the range table either: their OIDs are added
  * to the plan's dependencies, and the source locks them when it begins.
  *
  * The call's arguments are custom_exprs, for the planner to put Params into
- * (LATERAL, prepared statements, sub-selects).  custom_private is a list of
- * two lists: (function OID, method index) and the columns looked at.
+ * (LATERAL, prepared statements, sub-selects).  custom_private is the
+ * function's OID and the index of its source.
  */
 #include "tuple_source.h"
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -58,9 +56,12 @@ typedef struct StreamScanState
 	CustomScanState css; /* (must be first) */
 	Oid funcid;
 	const TupleSourceMethods *methods;
-	Bitmapset *columns; /* attribute numbers that the query looks at */
-	List *args;			/* of ExprState *; NULL for a Const */
+	List *args; /* of ExprState *; NULL for a Const */
 	TupleSource *source;
+	TupleTableSlot *row; /* of the source's kind */
+	int ncolumns;		 /* of the scan slot ... */
+	AttrNumber *columns; /* ... and which of the row's they are */
+	AttrNumber last_column;
 	bool is_open;
 } StreamScanState;
 
@@ -71,8 +72,6 @@ static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
-static List *row_type_tlist(Oid funcid, Index rti, List *columns, List *passed_on);
-static void check_column(TupleDesc tupdesc, const Var *var);
 
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
@@ -81,6 +80,7 @@ static void rescan_stream_scan(CustomScanState *node);
 static void end_stream_scan(CustomScanState *node);
 static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
+static void check_columns(TupleDesc tupdesc, List *custom_scan_tlist);
 static TupleTableSlot *next_row(ScanState *ss);
 static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
 static void open_source(StreamScanState *state);
@@ -237,81 +237,23 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	List *columns = lsecond(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
+	ListCell *lc;
 
 	cscan->scan.plan.targetlist = tlist;
 	cscan->scan.plan.qual = extract_actual_clauses(clauses, false);
 	cscan->scan.scanrelid = 0;
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
-	cscan->custom_private = best_path->custom_private;
-	cscan->custom_scan_tlist = row_type_tlist(call->funcid, rel->relid, columns, tlist);
+	cscan->custom_private = linitial(best_path->custom_private);
+	foreach(lc, (List *) lsecond(best_path->custom_private))
+		cscan->custom_scan_tlist =
+			lappend(cscan->custom_scan_tlist,
+					makeTargetEntry(copyObject(lfirst(lc)), foreach_current_index(lc) + 1, NULL,
+									false));
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
-}
-
-/*
- * The function's row type as a target list, up to the last column that is
- * looked at or passed on: the executor describes each entry anew for each
- * execution.  A column dropped from the application's table stays in its row
- * type; a NULL keeps its place.
- */
-static List *
-row_type_tlist(Oid funcid, Index rti, List *columns, List *passed_on)
-{
-	List *row_type = NIL;
-	AttrNumber last = 0;
-	TupleDesc tupdesc;
-	ListCell *lc;
-
-	if (get_func_result_type(funcid, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function %u does not return a row type", funcid);
-
-	/* The query can be older than a change of the row type. */
-	foreach(lc, columns)
-	{
-		Var *var = lfirst_node(Var, lc);
-
-		check_column(tupdesc, var);
-		last = Max(last, var->varattno);
-	}
-	foreach(lc, passed_on)
-	{
-		Expr *expr = lfirst_node(TargetEntry, lc)->expr;
-
-		if (IsA(expr, Var) && ((Var *) expr)->varno == rti)
-			last = Max(last, ((Var *) expr)->varattno);
-	}
-
-	for (AttrNumber attno = 1; attno <= last; attno++)
-	{
-		Form_pg_attribute att = TupleDescAttr(tupdesc, attno - 1);
-		Expr *expr;
-
-		if (att->attisdropped)
-			expr = (Expr *) makeNullConst(INT4OID, -1, InvalidOid);
-		else
-			expr =
-				(Expr *) makeVar(rti, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
-		row_type = lappend(row_type, makeTargetEntry(expr, attno, NULL, false));
-	}
-
-	return row_type;
-}
-
-/* Raises what the executor raises for a row that is not of the planned type. */
-static void
-check_column(TupleDesc tupdesc, const Var *var)
-{
-	Form_pg_attribute att =
-		var->varattno <= tupdesc->natts ? TupleDescAttr(tupdesc, var->varattno - 1) : NULL;
-
-	if (att == NULL || att->attisdropped || att->atttypid != var->vartype)
-		ereport(ERROR,
-				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("cached plan must not change result type"));
 }
 
 static Node *
@@ -319,51 +261,72 @@ create_stream_scan_state(CustomScan *cscan)
 {
 	StreamScanState *state =
 		(StreamScanState *) newNode(sizeof(StreamScanState), T_CustomScanState);
-	List *ids = linitial(cscan->custom_private);
-	ListCell *lc;
 
 	state->css.methods = &exec_methods;
-	state->funcid = linitial_oid(ids);
-	state->methods = tuple_sources[lsecond_oid(ids)];
-	foreach(lc, (List *) lsecond(cscan->custom_private))
-		state->columns = bms_add_member(state->columns, lfirst_node(Var, lc)->varattno);
+	state->funcid = linitial_oid(cscan->custom_private);
+	state->methods = tuple_sources[lsecond_oid(cscan->custom_private)];
 
 	return (Node *) state;
 }
 
 /*
- * Takes the rights that the call would have needed, begins the source, and
- * makes the scan slot one of the source's kind.
+ * Takes the rights that the call would have needed, EXPLAIN alone or not, and
+ * begins the source.
  */
 static void
 begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
-	ListCell *lc;
+	Bitmapset *looked_at = NULL;
 	AclResult aclresult;
+	ListCell *lc;
 
 	foreach(lc, cscan->custom_exprs)
 		state->args =
 			lappend(state->args,
 					IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
+	state->columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
+	foreach(lc, cscan->custom_scan_tlist)
+	{
+		Var *var = castNode(Var, lfirst_node(TargetEntry, lc)->expr);
+
+		state->columns[state->ncolumns++] = var->varattno;
+		state->last_column = Max(state->last_column, var->varattno);
+		looked_at = bms_add_member(looked_at, var->varattno);
+	}
+
 	aclresult = object_aclcheck(ProcedureRelationId, state->funcid, GetUserId(), ACL_EXECUTE);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
 	InvokeFunctionExecuteHook(state->funcid);
 
-	state->source = state->methods->begin(state->funcid, estate->es_snapshot, state->columns);
+	state->source = state->methods->begin(state->funcid, estate->es_snapshot, looked_at);
+	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
+	state->row = MakeSingleTupleTableSlot(state->source->tupdesc, state->source->slot_ops);
+}
 
-	/*
-	 * The source's tables were not locked yet when the plan was found to be
-	 * valid, so that their row type can have changed a moment ago.
-	 */
-	foreach(lc, (List *) lsecond(cscan->custom_private))
-		check_column(state->source->tupdesc, lfirst_node(Var, lc));
-	ExecInitScanTupleSlot(estate, &node->ss, state->source->tupdesc, state->source->slot_ops, 0);
-	ExecAssignScanProjectionInfoWithVarno(&node->ss, INDEX_VAR);
-	node->ss.ps.qual = ExecInitQual(cscan->scan.plan.qual, &node->ss.ps);
+/*
+ * The row type can have changed since the query was parsed, and the source's
+ * tables were not locked yet when the plan was found to be valid.
+ */
+static void
+check_columns(TupleDesc tupdesc, List *custom_scan_tlist)
+{
+	ListCell *lc;
+
+	foreach(lc, custom_scan_tlist)
+	{
+		Var *var = castNode(Var, lfirst_node(TargetEntry, lc)->expr);
+		Form_pg_attribute att =
+			var->varattno <= tupdesc->natts ? TupleDescAttr(tupdesc, var->varattno - 1) : NULL;
+
+		if (att == NULL || att->attisdropped || att->atttypid != var->vartype)
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("cached plan must not change result type"));
+	}
 }
 
 static TupleTableSlot *
@@ -372,17 +335,32 @@ exec_stream_scan(CustomScanState *node)
 	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
+/*
+ * Puts the columns of the next row into the scan slot.  They point into the
+ * row, which stays pinned until the one after it is asked for.
+ */
 static TupleTableSlot *
 next_row(ScanState *ss)
 {
 	StreamScanState *state = (StreamScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	TupleTableSlot *row = state->row;
 
 	if (!state->is_open)
 		open_source(state);
-	if (!state->methods->next(state->source, ss->ss_ScanTupleSlot))
-		ExecClearTuple(ss->ss_ScanTupleSlot);
 
-	return ss->ss_ScanTupleSlot;
+	ExecClearTuple(slot);
+	if (!state->methods->next(state->source, row))
+		return slot;
+
+	slot_getsomeattrs(row, state->last_column);
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		slot->tts_values[i] = row->tts_values[state->columns[i] - 1];
+		slot->tts_isnull[i] = row->tts_isnull[state->columns[i] - 1];
+	}
+
+	return ExecStoreVirtualTuple(slot);
 }
 
 /* Not reached: a query with row marks looks at whole rows, and has no node. */
@@ -425,7 +403,7 @@ rescan_stream_scan(CustomScanState *node)
 
 	if (state->is_open)
 	{
-		ExecClearTuple(node->ss.ss_ScanTupleSlot);
+		ExecClearTuple(state->row);
 		state->methods->close(state->source);
 		state->is_open = false;
 	}
@@ -437,7 +415,7 @@ end_stream_scan(CustomScanState *node)
 {
 	StreamScanState *state = (StreamScanState *) node;
 
-	ExecClearTuple(node->ss.ss_ScanTupleSlot);
+	ExecDropSingleTupleTableSlot(state->row);
 	if (state->is_open)
 		state->methods->close(state->source);
 	state->methods->end(state->source);

@@ -34,7 +34,7 @@ as_root() {
     elif have sudo; then
         sudo -- "$@"
     else
-        die 'this takes root, and sudo is not installed' "As root, run: $*"
+        die 'this takes root, and sudo is not installed' "As root, run: $0"
     fi
 }
 

@@ -12,7 +12,6 @@ SELECT version, left(lookups::text, 60) || ' ...' AS lookups FROM cached_lookups
 \set ECHO none
 SELECT version FROM cached_lookups_json() \gset
 \set ECHO queries
-\echo
 SELECT version FROM cached_lookups_json(known_version => :'version');
 
 \echo '   Another session renames the university; once its COMMIT has returned, we see it.'
@@ -22,7 +21,7 @@ SELECT version FROM cached_lookups_json(known_version => :'version');
 SELECT nom FROM cached_lookups('ucad') WHERE kind = 'universite';
 SELECT version FROM cached_lookups_json(known_version => :'version');
 
-\echo '   What the cache of this session did.'
+\echo '   What the cache of this session did: its totals, then each entry.'
 \echo
 SELECT schema_name, scope, row_count AS rows, bytes, hits, misses, invalidations,
 	round(hit_rate::numeric, 2) AS hit_rate

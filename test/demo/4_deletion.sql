@@ -11,15 +11,15 @@ SELECT * FROM delete_professor_batch('dupont');
 \timing off
 SELECT count(*) AS chapters_left FROM chapitres_complets WHERE created_by = 'dupont';
 
-\echo '   A commit a batch, for a professor who owns much: it can be cancelled at any'
-\echo '   moment, and goes on where it stopped when it is called again.'
+\echo '   A commit a batch, for one who owns much: it can be cancelled at any moment,'
+\echo '   and goes on where it stopped when it is called again.'
 \echo
 \set ECHO none
 SELECT username AS other FROM professeurs JOIN chapitres_complets ON created_by = username
 GROUP BY username ORDER BY count(*) DESC, username LIMIT 1 \gset
 \set ECHO queries
 \timing on
-CALL purge_professor(:'other', batch_size => 100);
+CALL purge_professor(:'other', batch_size => 1000);
 \timing off
 SELECT username, phase, rows_done, rows_expected, finished_at - started_at AS took
 FROM professor_purges;

@@ -1,0 +1,63 @@
+/*
+ * The tables that test/bench/feed measures on.  psql variables: chapters and
+ * big, the numbers of chapters in the two schemas.
+ *
+ * bench		the reference schema with :chapters chapters of 5 KB (texts of 2 +
+ *				1 + 1 KB that do not compress), 500 in each filiere, scattered over
+ *				the table as they are where everybody writes at once
+ * bench_big	the same table with short texts: one filiere of :big chapters, and
+ *				20 of 500, all in random physical order, so that the newest hundred
+ *				lie on as many pages in the one as in the others
+ *
+ * One chapter in fifty is undated, and times repeat.  Keys are not checked
+ * while loading.
+ */
+SET client_min_messages = warning;
+SET synchronous_commit = off;
+SET session_replication_role = replica;
+
+CREATE EXTENSION catalogue;
+CREATE SCHEMA bench;
+CREATE SCHEMA bench_big;
+SELECT count(*) AS tables FROM catalogue.create_tables('bench') \gset
+SELECT count(*) AS tables FROM catalogue.create_tables('bench_big') \gset
+
+-- Indexes that the measurements do not read would only make loading slower.
+SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
+WHERE indrelid IN ('bench.chapitres_complets'::regclass, 'bench_big.chapitres_complets'::regclass) AND NOT indisprimary
+\gexec
+
+-- A filiere's id is a UUID as text, as in the application.
+CREATE FUNCTION bench.filiere(i bigint) RETURNS varchar LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+	$$ SELECT md5('filiere ' || i)::uuid::varchar $$;
+
+INSERT INTO bench.chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
+	chapitre, titre, cours_texte, cours_fichier_nom, cours_fichier_path, exercice_texte, solution_texte,
+	created_by, created_at)
+SELECT i, md5('universite')::uuid, md5('ufr ' || i % 8)::uuid, bench.filiere(i % (:chapters / 500)),
+	md5('matiere ' || i % 100)::uuid, 'L1', 'S' || 1 + i % 2,
+	'Chapitre ' || i % 12, 'Introduction, partie ' || i,
+	texts[1 + i % 50] || texts[1 + i % 51], 'cours.pdf', 'uploads/cours/' || i || '.pdf',
+	texts[1 + i % 52], texts[1 + i % 53],
+	'professeur' || i % 100, CASE WHEN i % 50 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
+FROM generate_series(1, :chapters) AS i,
+	(SELECT array_agg(text) AS texts FROM (
+		SELECT string_agg(md5(j::text), '') AS text FROM generate_series(0, 32 * 53 - 1) AS j GROUP BY j / 32) AS t) AS t;
+
+INSERT INTO bench_big.chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
+	chapitre, titre, created_by, created_at)
+SELECT i, md5('universite')::uuid, md5('ufr')::uuid,
+	CASE WHEN i > 10000 THEN 'big' ELSE bench.filiere(i % 20) END,
+	md5('matiere')::uuid, 'L1', 'S1', 'Chapitre ' || i % 12, 'Introduction, partie ' || i,
+	'professeur' || i % 100, CASE WHEN i % 50 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
+FROM generate_series(1, 10000 + :big) AS i
+ORDER BY md5(i::text);
+
+SELECT count(*) AS done FROM catalogue.attach('bench', '{"professors": null, "lookups": null, "files": null, "also_delete": null, "soft_references": null}') \gset
+SELECT count(*) AS done FROM catalogue.attach('bench_big', '{"professors": null, "lookups": null, "files": null, "also_delete": null, "soft_references": null}') \gset
+CREATE INDEX ON bench.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
+CREATE INDEX ON bench_big.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
+ALTER TABLE bench.chapitres_complets SET (autovacuum_enabled = off);
+ALTER TABLE bench_big.chapitres_complets SET (autovacuum_enabled = off);
+VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets;
+CHECKPOINT;
