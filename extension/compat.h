@@ -41,6 +41,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #endif
 
 
+/* 18: a function that never returns says so in front. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18: index scans can be instrumented; 19: and take options. */
 #include "access/genam.h"
 #if PG_VERSION_NUM < 180000

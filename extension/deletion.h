@@ -179,6 +179,6 @@ extern void catalogue_end_walk(Deletion *deletion);
 /* delete_professor.c */
 extern void catalogue_init_deletion(Deletion *deletion, FunctionCallInfo fcinfo);
 extern uint64 catalogue_count_dependents(const Deletion *deletion);
-extern void catalogue_report_unknown_professor(const Deletion *deletion) pg_attribute_noreturn();
+pg_noreturn extern void catalogue_report_unknown_professor(const Deletion *deletion);
 
 #endif /* CATALOGUE_DELETION_H */
