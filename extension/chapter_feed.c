@@ -71,6 +71,7 @@ static const char *find_streamable_index(const ChapterFeed *feed, const Plan *pl
 										 ReferencePlan *reference);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
+static Oid find_id_index(Oid relid, const ReferencePlan *reference);
 
 /*
  * The feed of a function, with plans that name the table as it is named now.
@@ -283,6 +284,8 @@ read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security)
 	reference->not_streamed = find_streamable_index(feed, plan, reference);
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";
+	reference->id_indexid =
+		reference->not_streamed == NULL ? find_id_index(feed->relid, reference) : InvalidOid;
 	reference->generation = cplan->generation;
 }
 
@@ -522,6 +525,30 @@ index_has_order(Oid relid, const ReferencePlan *reference)
 	index_close(index, NoLock);
 
 	return fits;
+}
+
+/* A B-tree on the id alone, by which a page's position can be looked up. */
+static Oid
+find_id_index(Oid relid, const ReferencePlan *reference)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	Oid found = InvalidOid;
+	ListCell *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+
+		if (form->indisunique && form->indisvalid && form->indisready && !form->indcheckxmin &&
+			form->indnkeyatts == 1 && form->indkey.values[0] == reference->id_attno &&
+			RelationGetIndexPredicate(index) == NIL && index->rd_rel->relam == BTREE_AM_OID)
+			found = RelationGetRelid(index);
+		index_close(index, NoLock);
+	}
+	table_close(rel, NoLock);
+
+	return found;
 }
 
 /* The parameters of a saved plan, in the order that saved_plan() declares. */

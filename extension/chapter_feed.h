@@ -53,6 +53,7 @@ typedef struct ReferencePlan
 	AttrNumber id_attno;
 	const char *not_streamed; /* why the index cannot be read here; NULL if it can */
 	Oid indexid;
+	Oid id_indexid; /* unique, on the id alone; InvalidOid if there is none */
 	ScanDirection direction;
 	FmgrInfo equality; /* filière column = argument */
 } ReferencePlan;
@@ -95,6 +96,8 @@ extern ChapterScan *catalogue_chapter_scan_begin(Relation rel, Relation index, S
 												 const ReferencePlan *plan,
 												 const ChapterPosition *position, Datum *filieres,
 												 int nfilieres);
+extern bool catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *plan,
+									  Datum id, NullableDatum *created_at);
 extern bool catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot);
 extern uint64 catalogue_chapter_scan_rows_read(const ChapterScan *scan);
 extern int catalogue_chapter_scan_merged(const ChapterScan *scan);

@@ -23,6 +23,7 @@
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -112,6 +113,41 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 		start_merge(scan);
 
 	return scan;
+}
+
+/*
+ * The created_at of the chapter with an id, copied into the current context;
+ * false if there is no such chapter.  The plan must name an index on the id.
+ */
+bool
+catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *plan, Datum id,
+						  NullableDatum *created_at)
+{
+	Relation index = index_open(plan->id_indexid, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Oid type = index->rd_opcintype[0];
+	Oid equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), plan->created_at_attno - 1);
+	ScanKeyData key;
+	IndexScanDesc scan;
+	bool found;
+
+	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0],
+						   get_opcode(equality), id);
+	scan = index_beginscan(rel, index, snapshot, NULL, 1, 0, SO_NONE);
+	index_rescan(scan, &key, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	if (found)
+	{
+		created_at->value = slot_getattr(slot, plan->created_at_attno, &created_at->isnull);
+		if (!created_at->isnull)
+			created_at->value = datumCopy(created_at->value, att->attbyval, att->attlen);
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+
+	return found;
 }
 
 /*

@@ -76,6 +76,7 @@ static void open_chapters(TupleSource *base, const NullableDatum *args, Tuplesto
 static void find_position(ChapterSource *source, const NullableDatum *before_id,
 						  const NullableDatum *before_at);
 static void look_up_position(ChapterSource *source);
+static bool look_up_by_plan(ChapterSource *source);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
 static void run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
@@ -334,6 +335,30 @@ find_position(ChapterSource *source, const NullableDatum *before_id, const Nulla
 static void
 look_up_position(ChapterSource *source)
 {
+	NullableDatum id = source->position.before_id;
+	bool found = OidIsValid(source->plan.id_indexid)
+					 ? catalogue_chapter_look_up(source->rel, source->snapshot, &source->plan,
+												 id.value, &source->position.before_at)
+					 : look_up_by_plan(source);
+
+	if (!found)
+	{
+		Oid output;
+		bool is_varlena;
+
+		getTypeOutputInfo(source->feed->id_type, &output, &is_varlena);
+		ereport(ERROR,
+				errcode(ERRCODE_NO_DATA_FOUND),
+				errmsg("chapter \"%s\" does not exist", OidOutputFunctionCall(output, id.value)),
+				errdetail("It was given as the last chapter of the page before."),
+				errhint("Give its created_at as before_at too: then a page can follow a chapter that has been deleted."));
+	}
+}
+
+/* The same by the saved plan, where the executor has to do it. */
+static bool
+look_up_by_plan(ChapterSource *source)
+{
 	ChapterFeed *feed = source->feed;
 	MemoryContext page_cxt = CurrentMemoryContext;
 	NullableDatum none = {.isnull = true};
@@ -342,38 +367,33 @@ look_up_position(ChapterSource *source)
 		.read_only = true,
 		.tcount = 1,
 	};
-	MemoryContext spi_cxt;
-	Datum created_at;
+	bool found;
 	int ret;
 
 	SPI_connect();
 	ret = SPI_execute_plan_extended(catalogue_chapter_position_plan(feed), &options);
 	if (ret != SPI_OK_SELECT)
 		elog(ERROR, "looking up a chapter failed: %s", SPI_result_code_string(ret));
-	if (SPI_processed == 0)
+	found = SPI_processed > 0;
+	if (found)
 	{
-		Oid output;
-		bool is_varlena;
+		NullableDatum created_at;
 
-		getTypeOutputInfo(feed->id_type, &output, &is_varlena);
-		ereport(ERROR,
-				errcode(ERRCODE_NO_DATA_FOUND),
-				errmsg("chapter \"%s\" does not exist",
-					   OidOutputFunctionCall(output, source->position.before_id.value)),
-				errdetail("It was given as the last chapter of the page before."),
-				errhint("Give its created_at as before_at too: then a page can follow a chapter that has been deleted."));
-	}
-	created_at = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-							   &source->position.before_at.isnull);
-	if (!source->position.before_at.isnull)
-	{
-		spi_cxt = MemoryContextSwitchTo(page_cxt);
-		source->position.before_at.value =
-			datumCopy(created_at, get_typbyval(feed->created_at_type),
-					  get_typlen(feed->created_at_type));
-		MemoryContextSwitchTo(spi_cxt);
+		created_at.value =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &created_at.isnull);
+		if (!created_at.isnull)
+		{
+			MemoryContext spi_cxt = MemoryContextSwitchTo(page_cxt);
+
+			created_at.value = datumCopy(created_at.value, get_typbyval(feed->created_at_type),
+										 get_typlen(feed->created_at_type));
+			MemoryContextSwitchTo(spi_cxt);
+		}
+		source->position.before_at = created_at;
 	}
 	SPI_finish();
+
+	return found;
 }
 
 /*
