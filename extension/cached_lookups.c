@@ -12,7 +12,6 @@
  */
 #include "tuple_source.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
@@ -26,7 +25,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
-#include "utils/syscache.h"
 
 /* Arguments of both functions. */
 enum
@@ -35,23 +33,11 @@ enum
 	ARG_KNOWN_VERSION /* cached_lookups_json() only */
 };
 
-/* Columns of cached_lookups(). */
-enum
-{
-	ROW_KIND,
-	ROW_ID,
-	ROW_CODE,
-	ROW_NOM,
-	ROW_PARENT_ID,
-	ROW_NATTS
-};
-
 /* Columns of cached_lookups_json(). */
 enum
 {
 	DOCUMENT_VERSION,
-	DOCUMENT_LOOKUPS,
-	DOCUMENT_NATTS
+	DOCUMENT_LOOKUPS
 };
 
 typedef struct LookupSource
@@ -73,7 +59,6 @@ PG_FUNCTION_INFO_V1(catalogue_cached_lookups_support);
 static const Attachment *attachment_with_lookups(Oid funcid);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static double table_rows(Oid relid);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods);
@@ -197,9 +182,9 @@ estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	ListCell *lc;
 
 	foreach(lc, attachment->lookups)
-		estimate->rows += table_rows(((LookupBinding *) lfirst(lc))->relid);
+		estimate->rows += catalogue_lookup_table_rows(lfirst(lc));
 	if (!IsA(universite, Const) || !((Const *) universite)->constisnull)
-		universites = table_rows(((LookupBinding *) linitial(attachment->lookups))->relid);
+		universites = catalogue_lookup_table_rows(linitial(attachment->lookups));
 
 	estimate->rows = clamp_row_est(estimate->rows / Max(universites, 1));
 	estimate->total_cost = cpu_tuple_cost * estimate->rows;
@@ -210,22 +195,6 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
 	estimate->rows = 1;
 	estimate->total_cost = cpu_tuple_cost;
-}
-
-/* As of the last ANALYZE. */
-static double
-table_rows(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	double rows = 0;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 0);
-		ReleaseSysCache(tuple);
-	}
-
-	return rows;
 }
 
 static TupleSource *
@@ -388,11 +357,11 @@ next_row(TupleSource *base, TupleTableSlot *slot)
 	row = &content->rows[source->position++];
 
 	ExecClearTuple(slot);
-	store_value(slot, ROW_KIND, content, row->kind);
-	store_value(slot, ROW_ID, content, row->id);
-	store_value(slot, ROW_CODE, content, row->code);
-	store_value(slot, ROW_NOM, content, row->nom);
-	store_value(slot, ROW_PARENT_ID, content, row->parent_id);
+	store_value(slot, LOOKUP_ROW_KIND, content, row->kind);
+	store_value(slot, LOOKUP_ROW_ID, content, row->id);
+	store_value(slot, LOOKUP_ROW_CODE, content, row->code);
+	store_value(slot, LOOKUP_ROW_NOM, content, row->nom);
+	store_value(slot, LOOKUP_ROW_PARENT_ID, content, row->parent_id);
 	ExecStoreVirtualTuple(slot);
 
 	return true;

@@ -73,6 +73,7 @@ _PG_init(void)
 
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	catalogue_stream_scan_init();
+	catalogue_lookup_statistics_init();
 	catalogue_deletion_watch_init();
 }
 

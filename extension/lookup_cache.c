@@ -607,7 +607,8 @@ cache_limit(void)
 static Size
 cache_bytes(void)
 {
-	return entry_bytes + MemoryContextMemAllocated(index_cxt, true);
+	return entry_bytes + MemoryContextMemAllocated(lookup_cxt, false) +
+		   MemoryContextMemAllocated(index_cxt, true);
 }
 
 /* Adds relations to those whose messages mean that entries are stale. */

@@ -59,6 +59,19 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
+/* Columns of cached_lookups(). */
+enum
+{
+	LOOKUP_ROW_KIND,
+	LOOKUP_ROW_ID,
+	LOOKUP_ROW_CODE,
+	LOOKUP_ROW_NOM,
+	LOOKUP_ROW_PARENT_ID
+};
+
+/* lookup_statistics.c */
+extern double catalogue_lookup_table_rows(const LookupBinding *lookup);
+
 /* lookup_content.c */
 extern List *catalogue_lock_lookups(const Attachment *attachment, bool *announced);
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,

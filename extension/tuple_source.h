@@ -88,6 +88,9 @@ extern const TupleSourceMethods catalogue_chapter_source;
 extern const TupleSourceMethods catalogue_lookup_row_source;
 extern const TupleSourceMethods catalogue_lookup_document_source;
 
+/* lookup_statistics.c */
+extern void catalogue_lookup_statistics_init(void);
+
 /* stream_scan.c */
 extern void catalogue_stream_scan_init(void);
 
