@@ -59,6 +59,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define SO_NONE 0
 #endif
 
+/* 19: triggers are instrumented by a type of their own. */
+#if PG_VERSION_NUM < 190000
+#define InstrAllocTrigger(n, options) InstrAlloc(n, options, false)
+#endif
+
 /* 18: EXPLAIN's state and its output functions have headers of their own. */
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000

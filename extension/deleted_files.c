@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(catalogue_take_deleted_files);
 PG_FUNCTION_INFO_V1(catalogue_retry_deleted_file);

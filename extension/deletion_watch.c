@@ -29,7 +29,6 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "parser/parsetree.h"
 #include "pgstat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -210,11 +209,11 @@ watch_executor_end(QueryDesc *query)
 	DeletionWatch *watch = current_watch;
 
 	if (watch != NULL && query->estate->es_processed > 0 &&
-		query->plannedstmt->resultRelations != NIL &&
+		query->estate->es_opened_result_relations != NIL &&
 		(query->operation == CMD_DELETE || query->operation == CMD_UPDATE))
 	{
-		Oid relid =
-			exec_rt_fetch(linitial_int(query->plannedstmt->resultRelations), query->estate)->relid;
+		ResultRelInfo *target = linitial(query->estate->es_opened_result_relations);
+		Oid relid = RelationGetRelid(target->ri_RelationDesc);
 
 		if (query->operation == CMD_DELETE)
 			catalogue_deletion_watch_count(watch, relid, EDGE_DELETE, query->estate->es_processed);
@@ -272,7 +271,7 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 	target->ri_TrigFunctions = palloc0((n + 1) * sizeof(FmgrInfo));
 	target->ri_TrigWhenExprs = palloc0((n + 1) * sizeof(ExprState *));
 	if (estate->es_instrument)
-		target->ri_TrigInstrument = InstrAlloc(n + 1, estate->es_instrument, false);
+		target->ri_TrigInstrument = InstrAllocTrigger(n + 1, estate->es_instrument);
 
 	/* The recorder is called directly: it has no entry in pg_proc. */
 	if (record)

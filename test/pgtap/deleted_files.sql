@@ -1,0 +1,53 @@
+-- The outbox: attempts, back-off, the dead, and the backlog.
+-- Needs a database with pgTAP in it and without the extension.
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION catalogue;
+SELECT plan(12);
+
+CREATE SCHEMA app;
+SELECT catalogue.create_tables('app') \g /dev/null
+SELECT catalogue.attach('app') \g /dev/null
+SET search_path = app, public;
+INSERT INTO deleted_files (path, due_at) VALUES
+	('a', now() - interval '3 hours'), ('b', now() - interval '2 hours'), ('c', now() + interval '1 hour');
+
+SELECT results_eq('SELECT take_deleted_files(0)', 'SELECT NULL::text WHERE false', 'none asked for');
+SELECT results_eq('SELECT take_deleted_files()', $$VALUES ('a'), ('b')$$, 'what is due, the oldest first');
+SELECT is_empty('SELECT take_deleted_files()', 'not the same again');
+SELECT lives_ok($$SELECT retry_deleted_file('a', 'busy')$$, 'one cannot be unlinked');
+SELECT results_eq('SELECT state, attempts, due_at - now(), last_error FROM deleted_files WHERE path = ''a''',
+	$$VALUES ('queued', 1, interval '1 minute', 'busy')$$, 'it is due in a minute');
+SELECT results_eq('SELECT queued, due, dead FROM deleted_files_backlog', $$VALUES (2::bigint, 0::bigint, 0::bigint)$$,
+	'the backlog');
+
+-- As if a committed taker had tried nine times more.
+CREATE TEMP TABLE tries (attempt integer, wait interval, state text);
+DO $$
+BEGIN
+	FOR attempt IN 2 .. 10 LOOP
+		UPDATE deleted_files SET due_at = now() WHERE path = 'a';
+		PERFORM take_deleted_files();
+		PERFORM retry_deleted_file('a', 'busy again');
+		INSERT INTO tries SELECT attempts, due_at - now(), state FROM deleted_files WHERE path = 'a';
+	END LOOP;
+END
+$$;
+SELECT results_eq('SELECT wait FROM tries WHERE attempt < 10 ORDER BY attempt',
+	$$SELECT make_interval(mins => 1 << i) FROM generate_series(1, 8) AS i$$, 'twice as long each time');
+SELECT results_eq('SELECT state FROM tries WHERE attempt = 10', $$VALUES ('dead')$$, 'the tenth attempt was the last');
+SELECT is_empty('SELECT take_deleted_files() EXCEPT SELECT ''b''', 'the dead are not handed out');
+UPDATE deleted_files SET state = 'taken', attempts = 8, taken_by = '3' WHERE path = 'c';
+SELECT retry_deleted_file('c', NULL) \g /dev/null
+SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''c''', $$VALUES ('queued', 9)$$,
+	'taken by a transaction that is over: attempts survive');
+SELECT retry_deleted_file('forgotten', 'late') \g /dev/null
+SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''forgotten''', $$VALUES ('queued', 1)$$,
+	'a path that nobody knows is not lost');
+UPDATE deleted_files SET state = 'taken', taken_by = '3' WHERE path = 'forgotten';
+SELECT take_deleted_files() \g /dev/null
+SELECT is_empty('SELECT FROM deleted_files WHERE path = ''forgotten''', 'what a committed taker took is forgotten');
+
+SELECT * FROM finish();
+ROLLBACK;
