@@ -47,9 +47,10 @@ typedef struct LookupSource
 	MemoryContext cxt; /* holds the source and its pin */
 	const Attachment *attachment;
 	Oid universite_type;
-	bool row_security; /* applies to the caller */
-	LookupPin pin;	   /* holds content while the source is open */
-	uint64 position;   /* of the next row */
+	bool wanted[LOOKUP_ROW_NATTS]; /* columns of cached_lookups() that are looked at */
+	bool row_security;			   /* applies to the caller */
+	LookupPin pin;				   /* holds content while the source is open */
+	uint64 position;			   /* of the next row */
 	uint64 end;
 } LookupSource;
 
@@ -204,7 +205,12 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 {
-	return &begin_source(funcid, &catalogue_lookup_row_source)->base;
+	LookupSource *source = begin_source(funcid, &catalogue_lookup_row_source);
+
+	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
+		source->wanted[i] = bms_is_member(0, columns) || bms_is_member(i + 1, columns);
+
+	return &source->base;
 }
 
 static TupleSource *
@@ -317,9 +323,10 @@ select_kind(LookupSource *source, const text *wanted)
 	{
 		uint64 end = start + 1;
 		const text *kind = (const text *) DatumGetPointer(
-			catalogue_lookup_value(content, content->rows[start].kind));
+			catalogue_lookup_value(content, content->rows[start].values[LOOKUP_ROW_KIND]));
 
-		while (end < content->nrows && content->rows[end].kind == content->rows[start].kind)
+		while (end < content->nrows && content->rows[end].values[LOOKUP_ROW_KIND] ==
+										   content->rows[start].values[LOOKUP_ROW_KIND])
 			end++;
 		if (VARSIZE_ANY_EXHDR(kind) == VARSIZE_ANY_EXHDR(wanted) &&
 			memcmp(VARDATA_ANY(kind), VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(kind)) == 0)
@@ -391,11 +398,13 @@ next_row(TupleSource *base, TupleTableSlot *slot)
 	row = &content->rows[source->position++];
 
 	ExecClearTuple(slot);
-	store_value(slot, LOOKUP_ROW_KIND, content, row->kind);
-	store_value(slot, LOOKUP_ROW_ID, content, row->id);
-	store_value(slot, LOOKUP_ROW_CODE, content, row->code);
-	store_value(slot, LOOKUP_ROW_NOM, content, row->nom);
-	store_value(slot, LOOKUP_ROW_PARENT_ID, content, row->parent_id);
+	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
+	{
+		if (source->wanted[i])
+			store_value(slot, i, content, row->values[i]);
+		else
+			slot->tts_isnull[i] = true;
+	}
 	ExecStoreVirtualTuple(slot);
 
 	return true;
