@@ -22,7 +22,9 @@
 #include "access/tableam.h"
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/sortsupport.h"
 
@@ -30,6 +32,9 @@
 #define INDEX_FILIERE 1
 #define INDEX_CREATED_AT 2
 #define INDEX_ID 3
+
+/* What a B-tree scan allocates, about. */
+#define SCAN_BYTES (32 * 1024)
 
 /* One filière's scan. */
 typedef struct FiliereScan
@@ -51,6 +56,7 @@ struct ChapterScan
 	const ReferencePlan *plan;
 	FmgrInfo equality;
 	const ChapterPosition *position;
+	MemoryContext scan_cxt; /* of the index AM's states */
 	FiliereScan *filieres;
 	int nfilieres;
 	binaryheap *heap;			/* of filières that have a current row; NULL for one */
@@ -67,6 +73,7 @@ static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum a
 static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
 static bool advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot);
 static void start_merge(ChapterScan *scan);
+static MemoryContext merged_scans_context(int nscans);
 static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
 static bool advance_merged(ChapterScan *scan, FiliereScan *filiere);
 static int compare_filiere_scans(Datum a, Datum b, void *arg);
@@ -92,6 +99,7 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 	/* what the operator caches must not outlive the scan */
 	scan->equality = plan->equality;
 	scan->equality.fn_mcxt = CurrentMemoryContext;
+	scan->scan_cxt = CurrentMemoryContext;
 
 	scan->nfilieres = sort_and_unique(index, filieres, nfilieres);
 	scan->filieres = palloc0(sizeof(FiliereScan) * scan->nfilieres);
@@ -220,6 +228,7 @@ start_leg(ChapterScan *scan, FiliereScan *filiere)
 {
 	Relation index = scan->index;
 	const ChapterPosition *position = scan->position;
+	MemoryContext oldcxt;
 	ScanKeyData keys[INDEX_ID];
 	int nkeys = 0;
 
@@ -249,8 +258,10 @@ start_leg(ChapterScan *scan, FiliereScan *filiere)
 			break;
 	}
 
+	oldcxt = MemoryContextSwitchTo(scan->scan_cxt);
 	filiere->scan = index_beginscan(scan->rel, index, scan->snapshot, NULL, nkeys, 0, SO_NONE);
 	index_rescan(filiere->scan, keys, nkeys, NULL, 0);
+	MemoryContextSwitchTo(oldcxt);
 
 	return true;
 }
@@ -320,6 +331,7 @@ start_merge(ChapterScan *scan)
 	init_descending(&scan->by_created_at, scan->index, INDEX_CREATED_AT);
 	init_descending(&scan->by_id, scan->index, INDEX_ID);
 
+	scan->scan_cxt = merged_scans_context(scan->nfilieres);
 	scan->heap = binaryheap_allocate(scan->nfilieres, compare_filiere_scans, scan);
 	for (int i = 0; i < scan->nfilieres; i++)
 	{
@@ -330,6 +342,20 @@ start_merge(ChapterScan *scan)
 			binaryheap_add_unordered(scan->heap, PointerGetDatum(filiere));
 	}
 	binaryheap_build(scan->heap);
+}
+
+/*
+ * One block for the states of many scans.  An AllocSet would ask malloc() for
+ * each and give it back by itself, upon which the C library returns the lot to
+ * the system, to fault page by page again in the next call.
+ */
+static MemoryContext
+merged_scans_context(int nscans)
+{
+	Size size = pg_nextpower2_32(Min(nscans * SCAN_BYTES, 8 * 1024 * 1024));
+
+	size = Max(size, 8 * SCAN_BYTES);
+	return GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans", 0, size, size);
 }
 
 /* Descending, NULLs last: the order of the feed, whatever the index's is. */

@@ -26,6 +26,8 @@
  */
 #include "deletion.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -39,7 +41,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
@@ -58,25 +62,28 @@ typedef struct Statement
 static bool note_professor(Deletion *deletion, const char *query);
 static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
 static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64 *rows);
+static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
+static SPIPlanPtr prepare_delete_by_index(const DeletionEdge *edge);
 static Tuplestorestate *read_candidates(Deletion *deletion, DeletionEdge *edge,
-										const DeletionBatch *parents);
+										DeletionBatch *parents);
 static bool next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot,
 							DeletionBatch *batch);
-static void lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+static void lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 					   DeletionBatch *batch);
-static uint64 apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+static uint64 apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 							 const DeletionBatch *batch);
-static uint64 delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batch,
+static uint64 delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 						   List *proven);
+static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
 static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
 static void check_may_delete(Oid relid, Oid caller);
+static int plan_options(const Deletion *deletion, const DeletionEdge *edge);
 static SPIPlanPtr prepare(const char *query, int nargs, int cursor_options);
 static uint64 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-							const DeletionBatch *parents, const DeletionBatch *children);
+							DeletionBatch *parents, const DeletionBatch *children);
 static uint64 run_on_professor(Deletion *deletion, const char *format, Oid user, List *proven);
 static uint64 execute(SPIPlanPtr plan, SPIExecuteOptions *options);
 static TupleDesc plan_result_desc(SPIPlanPtr plan);
@@ -229,22 +236,23 @@ walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 }
 
 /*
- * Walks one edge until nothing is left, or nothing can be done; true when
- * nothing is left.
+ * Walks one edge until nothing is left, or a pass over it changes nothing;
+ * true when nothing is left.
  */
 static bool
 walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
-	uint64 rows;
+	uint64 before;
 
 	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->child))
 		return delete_by_index(deletion, edge, parents);
 
 	do
 	{
-		if (walk_once(deletion, edge, parents, &rows))
+		before = catalogue_deletion_watch_rows(&deletion->watch);
+		if (walk_once(deletion, edge, parents))
 			return true;
-	} while (rows > 0 && !deletion->restart);
+	} while (catalogue_deletion_watch_rows(&deletion->watch) > before && !deletion->restart);
 
 	return false;
 }
@@ -286,7 +294,7 @@ note_professor(Deletion *deletion, const char *query)
 
 /* One pass over an edge; true when all that it found was dealt with. */
 static bool
-walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64 *rows)
+walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	DeletionTable *child = edge->child;
 	bool descend = edge->action == EDGE_DELETE && has_dependents(child);
@@ -298,7 +306,6 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64
 						   .complete = true};
 	TupleTableSlot *slot;
 
-	*rows = 0;
 	frame.candidates = read_candidates(deletion, edge, parents);
 	deletion->frames = &frame;
 	slot = MakeSingleTupleTableSlot(plan_result_desc(edge->read), &TTSOpsMinimalTuple);
@@ -325,7 +332,6 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, uint64
 
 		if (done < expected)
 			frame.complete = false;
-		*rows += done;
 		batch.ntids = 0;
 		batch_done(deletion, done);
 	}
@@ -365,11 +371,8 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 
 		CHECK_FOR_INTERRUPTS();
 		if (edge->delete_by_index == NULL)
-			edge->delete_by_index =
-				prepare(psprintf("DELETE FROM %s AS c USING %s AS p"
-								 " WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1) AND %s RETURNING 1",
-								 edge->child->name, edge->parent->name, edge->match),
-						1, CURSOR_OPT_GENERIC_PLAN);
+			edge->delete_by_index = prepare_delete_by_index(edge);
+		follow_moved_rows(edge->parent, parents);
 		done = run_statement(deletion, edge->delete_by_index, &statement, &slice, NULL);
 
 		if (done < deletion->batch_size)
@@ -383,15 +386,35 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 		batch_done(deletion, done);
 
 		if (done >= deletion->batch_size && slice.ntids == 1)
-			return walk_once(deletion, edge, parents, &done);
+			return walk_once(deletion, edge, parents);
 	}
 
 	return !deletion->restart;
 }
 
+/*
+ * A key of one column is looked up as a set: one scan of the index, and the
+ * rows in the order of the table, where a join would scan for each parent.
+ */
+static SPIPlanPtr
+prepare_delete_by_index(const DeletionEdge *edge)
+{
+	const char *parents = "p.ctid OPERATOR(pg_catalog.=) ANY ($1)";
+	char *query;
+
+	if (edge->match_any != NULL)
+		query = psprintf("DELETE FROM %s AS c WHERE %s FROM %s AS p WHERE %s)) RETURNING 1",
+						 edge->child->name, edge->match_any, edge->parent->name, parents);
+	else
+		query = psprintf("DELETE FROM %s AS c USING %s AS p WHERE %s AND %s RETURNING 1",
+						 edge->child->name, edge->parent->name, parents, edge->match);
+
+	return prepare(query, 1, CURSOR_OPT_GENERIC_PLAN);
+}
+
 /* The children of a batch, as TIDs; the list outlives a commit. */
 static Tuplestorestate *
-read_candidates(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents)
+read_candidates(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
 	Statement statement = {.owner = edge->child->owner};
@@ -411,6 +434,7 @@ read_candidates(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *par
 						1, CURSOR_OPT_CUSTOM_PLAN);
 		statement.dest = CreateDestReceiver(DestTuplestore);
 		SetTuplestoreDestReceiverParams(statement.dest, store, deletion->cxt, false, NULL, NULL);
+		follow_moved_rows(edge->parent, parents);
 		run_statement(deletion, edge->read, &statement, parents, NULL);
 	}
 	PG_CATCH();
@@ -440,8 +464,7 @@ next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot
 
 /* Locks those of a batch that still are children of the parents, and keeps those. */
 static void
-lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
-		   DeletionBatch *batch)
+lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, DeletionBatch *batch)
 {
 	Statement statement = {.owner = edge->child->owner};
 	SPITupleTable *rows;
@@ -454,7 +477,8 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
 									  edge->parent->name, edge->child->name, edge->match,
 									  edge->child->order_by ? " ORDER BY " : "",
 									  edge->child->order_by ? edge->child->order_by : ""),
-							 2, CURSOR_OPT_CUSTOM_PLAN);
+							 2, plan_options(deletion, edge));
+	follow_moved_rows(edge->parent, parents);
 	run_statement(deletion, edge->lock, &statement, parents, batch);
 
 	rows = SPI_tuptable;
@@ -472,7 +496,7 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
 
 /* Deletes children that nothing depends on, or sets their keys; returns how many. */
 static uint64
-apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
+apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 			   const DeletionBatch *batch)
 {
 	Statement statement = {.owner = edge->child->owner};
@@ -490,8 +514,9 @@ apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *pare
 								   edge->parent->name, where)
 						: psprintf("UPDATE %s AS c SET %s FROM %s AS p WHERE %s", edge->child->name,
 								   edge->assignments, edge->parent->name, where),
-					2, CURSOR_OPT_CUSTOM_PLAN);
+					2, plan_options(deletion, edge));
 	}
+	follow_moved_rows(edge->parent, parents);
 	rows = run_statement(deletion, edge->apply, &statement, parents, batch);
 	if (edge->action != EDGE_DELETE)
 		catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
@@ -501,7 +526,7 @@ apply_to_batch(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *pare
 
 /* Deletes a locked batch whose dependents are gone; returns how many. */
 static uint64
-delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batch, List *proven)
+delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch, List *proven)
 {
 	Statement statement = {.owner = table->owner, .proven = proven};
 
@@ -511,9 +536,35 @@ delete_batch(Deletion *deletion, DeletionTable *table, const DeletionBatch *batc
 		table->delete_batch = prepare(psprintf("DELETE FROM %s AS c"
 											   " WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 											   table->name),
-									  1, CURSOR_OPT_CUSTOM_PLAN);
+									  1, CURSOR_OPT_GENERIC_PLAN);
 
+	follow_moved_rows(table, batch);
 	return run_statement(deletion, table->delete_batch, &statement, batch, NULL);
+}
+
+/*
+ * User triggers below a table, or a cycle, may update rows that we hold by
+ * their TIDs: a trigger on the comments that counts them in their chapter.
+ * The rows are locked, so it was us, and the chain of versions is whole.
+ */
+static void
+follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
+{
+	Relation rel;
+	Snapshot snapshot;
+	TableScanDesc scan;
+
+	if (table->quiet_below && !table->has_before_triggers && !table->in_cycle)
+		return;
+
+	rel = table_open(table->relid, NoLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_tid(rel, snapshot);
+	for (int i = 0; i < batch->ntids; i++)
+		table_tuple_get_latest_tid(scan, &batch->tids[i]);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
 }
 
 /* A good moment for a commit, if commits are wanted and enough has been done. */
@@ -553,6 +604,18 @@ has_dependents(const DeletionTable *table)
 	return false;
 }
 
+/*
+ * How to plan a statement that joins a batch of children to its parents.  The
+ * planner must see how many there are, or it would compare each with each;
+ * but for the one professor, for whom it would rather read the whole table
+ * than fetch a batch of it.
+ */
+static int
+plan_options(const Deletion *deletion, const DeletionEdge *edge)
+{
+	return edge->parent == deletion->professors ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN;
+}
+
 static SPIPlanPtr
 prepare(const char *query, int nargs, int cursor_options)
 {
@@ -580,7 +643,7 @@ plan_result_desc(SPIPlanPtr plan)
  */
 static uint64
 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-			  const DeletionBatch *parents, const DeletionBatch *children)
+			  DeletionBatch *parents, const DeletionBatch *children)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);

@@ -59,6 +59,7 @@ typedef struct DeletionEdge
 	DeletionTable *child;
 	EdgeAction action;
 	char *match;		/* condition between p and c */
+	char *match_any;	/* the same as c.key = ANY (ARRAY(SELECT p.key; NULL: not of that form */
 	char *assignments;	/* of SET NULL and SET DEFAULT */
 	bool beyond_schema; /* asked for by the mapping: needs the caller's own rights */
 	bool comparable;	/* match means something to every type (no PERIOD) */

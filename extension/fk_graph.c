@@ -80,7 +80,17 @@ static const char *const edge_query =
 	"  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.i),"
 	" (to_jsonb(k) ->> 'conperiod') IS DISTINCT FROM 'true',"
 	" k.condeferrable OR EXISTS (SELECT FROM pg_class c"
-	"  WHERE c.oid IN (k.conrelid, k.confrelid) AND c.relkind = 'p')"
+	"  WHERE c.oid IN (k.conrelid, k.confrelid) AND c.relkind = 'p'),"
+	" (SELECT format('c.%I::%I.%I OPERATOR(%I.%s) ANY (ARRAY(SELECT p.%I::%I.%I', ca.attname,"
+	"   rn.nspname, rt.typname, opn.nspname, o.oprname, pa.attname, ln.nspname, lt.typname)"
+	"  FROM pg_attribute ca, pg_attribute pa, pg_operator o"
+	"  JOIN pg_namespace opn ON opn.oid = o.oprnamespace"
+	"  JOIN pg_type lt ON lt.oid = o.oprright JOIN pg_namespace ln ON ln.oid = lt.typnamespace"
+	"  JOIN pg_type rt ON rt.oid = o.oprleft JOIN pg_namespace rn ON rn.oid = rt.typnamespace"
+	"  WHERE cardinality(k.conkey) = 1 AND ca.attrelid = k.conrelid AND ca.attnum = k.conkey[1]"
+	"  AND pa.attrelid = k.confrelid AND pa.attnum = k.confkey[1]"
+	"  AND pa.attcollation = ca.attcollation AND lt.typtype = 'b' AND rt.typtype = 'b'"
+	"  AND o.oid = (SELECT f.oprcom FROM pg_operator f WHERE f.oid = k.conpfeqop[1]))"
 	" FROM pg_constraint k"
 	" WHERE k.contype = 'f' AND k.conparentid = 0"
 	" AND (to_jsonb(k) ->> 'conenforced') IS DISTINCT FROM 'false'"
@@ -352,6 +362,7 @@ add_foreign_keys(GraphBuilder *builder, DeletionTable *parent)
 		columns = datumCopy(column_datum(rows, i, 7), false, -1);
 		model.comparable = DatumGetBool(column_datum(rows, i, 8));
 		doubtful = DatumGetBool(column_datum(rows, i, 9));
+		model.match_any = column_text(rows, i, 10);
 
 		switch (deltype)
 		{

@@ -258,10 +258,15 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 					take_selection(&cscan->scan.plan.qual, rel->relid, selected_column));
 	cscan->custom_private = ids;
 	foreach(lc, (List *) lsecond(best_path->custom_private))
+	{
+		Var *var = lfirst_node(Var, lc);
+
 		cscan->custom_scan_tlist =
 			lappend(cscan->custom_scan_tlist,
-					makeTargetEntry(copyObject(lfirst(lc)), foreach_current_index(lc) + 1, NULL,
+					makeTargetEntry((Expr *) copyObject(var), foreach_current_index(lc) + 1,
+									strVal(list_nth(rte->eref->colnames, var->varattno - 1)),
 									false));
+	}
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;

@@ -1,0 +1,247 @@
+-- The contract of the deletion: errors, rights, triggers, the actions of keys,
+-- files, and the proof that a skipped check was needless.
+-- Needs a database with pgTAP in it and without the extension.
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION catalogue;
+SELECT plan(47);
+
+CREATE SCHEMA app;
+SELECT catalogue.create_tables('app') \g /dev/null
+SELECT catalogue.attach('app') \g /dev/null
+SET search_path = app, public;
+INSERT INTO universites (id, nom, code) VALUES ('u', 'u', 'u');
+INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('f', 'f', 'f', 'u');
+INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('l', 'l', 'l', 'f');
+INSERT INTO matieres (id, nom, code, filiere_id, niveau, semestre) VALUES ('m', 'm', 'm', 'l', 'L1', 'S1');
+INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
+SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(1, 3) AS i;
+INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
+	chapitre, titre, cours_fichier_path, exercice_fichier_path, created_by)
+SELECT i, 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'cours/' || i,
+	'a' || i || '|||/abs/b' || i || '|||', 'p' || 1 + i % 3
+FROM generate_series(1, 30) AS i;
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+SELECT 't', 1 + i % 30, (ARRAY['prof', 'professeur', 'etudiant'])[1 + i % 3], 1 + i % 4, 'n'
+FROM generate_series(1, 300) AS i;
+INSERT INTO notifications (type, message, destinataire_type, destinataire_id, lue, chapitre_id)
+SELECT 't', 'm', (ARRAY['prof', 'professeur', 'etudiant'])[1 + i % 3], 1 + i % 4, false, nullif(i % 31, 0)
+FROM generate_series(1, 300) AS i;
+INSERT INTO contents (niveau, semestre, chapitre, type, fichier_path, matiere_id, created_by)
+SELECT 'L1', 'S1', 'c', 't', 'contents/' || i, 'm', 'p' || 1 + i % 3 FROM generate_series(1, 9) AS i;
+INSERT INTO messages_prof (id, prof_id, contenu, audio_file, universite_id)
+SELECT i, 1 + i % 3, 'c', 'audio/' || i, 'u' FROM generate_series(1, 9) AS i;
+INSERT INTO etudiants (id, username, password_hash, nom, prenom, niveau, universite_id, ufr_id, filiere_id)
+VALUES (1, 'e', 'x', 'n', 'p', 'L1', 'u', 'f', 'l');
+INSERT INTO messages_etudiant_statut (message_id, etudiant_id, lu, supprime)
+SELECT i, 1, false, false FROM generate_series(1, 9) AS i;
+
+-- Errors
+
+SELECT throws_ok('SELECT delete_professor_batch(NULL)', '22004', 'username must not be null', 'no username');
+SELECT throws_ok('SELECT preview_professor_deletion(NULL)', '22004', 'username must not be null',
+				 'no username to preview');
+SELECT throws_ok('SELECT delete_professor_batch(''p1'', 0)', '22023', 'batch size must be greater than zero',
+				 'a batch size of zero');
+SELECT throws_ok('SELECT delete_professor_batch(''p1'', NULL)', '22004', 'batch size must not be null',
+				 'no batch size');
+SELECT throws_ok('SELECT delete_professor_batch(''p1'', 10, NULL)', '22004', 'missing_ok must not be null',
+				 'no missing_ok');
+SELECT throws_ok('SELECT delete_professor_batch(''nobody'')', 'P0002', 'professor "nobody" does not exist',
+				 'an unknown professor');
+SELECT throws_ok('SELECT preview_professor_deletion(''nobody'')', 'P0002', 'professor "nobody" does not exist',
+				 'an unknown professor to preview');
+SELECT is_empty('SELECT * FROM delete_professor_batch(''nobody'', missing_ok => true)', 'missing_ok: no rows');
+SELECT throws_ok('CALL purge_professor(''p1'')', '2D000', NULL, 'a purge inside a transaction block');
+SELECT throws_ok('SELECT take_deleted_files(NULL)', '22004', NULL, 'no number of files');
+SELECT throws_ok('SELECT take_deleted_files(-1)', '22023', NULL, 'a negative number of files');
+SELECT throws_ok('SELECT retry_deleted_file(NULL, ''e'')', '22004', NULL, 'no path');
+SAVEPOINT reading;
+SET TRANSACTION READ ONLY;
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '25006', NULL, 'a read-only transaction');
+SELECT lives_ok('SELECT preview_professor_deletion(''p1'')', 'the preview only reads');
+ROLLBACK TO reading;
+
+-- Rights
+
+CREATE ROLE catalogue_test_secretary;
+GRANT USAGE ON SCHEMA app TO catalogue_test_secretary;
+SAVEPOINT rights;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', 'permission denied for table professeurs',
+				 'without rights');
+RESET ROLE;
+GRANT SELECT (username), DELETE ON professeurs TO catalogue_test_secretary;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', 'permission denied for table chapitres_complets',
+				 'without rights on the chapters');
+RESET ROLE;
+GRANT DELETE ON chapitres_complets TO catalogue_test_secretary;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', NULL,
+				 'what the mapping adds to the schema''s cascades needs rights of its own');
+RESET ROLE;
+GRANT DELETE ON commentaires, notifications TO catalogue_test_secretary;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT lives_ok('SELECT delete_professor_batch(''p1'')', 'cascades go with the rights of the tables'' owner');
+SELECT throws_ok('SELECT take_deleted_files()', '42501', 'permission denied for table deleted_files',
+				 'files need rights on the outbox');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM messages_etudiant_statut), 6::bigint, '... three levels down');
+ROLLBACK TO rights;
+
+-- Without the mapping's additions, rights on professors and chapters are enough.
+SELECT catalogue.attach('app', '{"also_delete": [], "soft_references": []}') \g /dev/null
+GRANT SELECT (username), DELETE ON professeurs TO catalogue_test_secretary;
+GRANT DELETE ON chapitres_complets TO catalogue_test_secretary;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT results_eq('SELECT relation::text, action, row_count FROM delete_professor_batch(''p1'', 4)',
+	$$VALUES ('commentaires', 'delete', 100::bigint), ('notifications', 'set null', 97),
+		('chapitres_complets', 'delete', 10), ('contents', 'delete', 3), ('messages_etudiant_statut', 'delete', 3),
+		('messages_prof', 'delete', 3), ('professeurs', 'delete', 1)$$,
+	'rights on professors and chapters only; SET NULL stays what the schema says');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM notifications WHERE chapitre_id IS NULL), 106::bigint, 'keys set to null');
+ROLLBACK TO rights;
+
+ALTER TABLE professeurs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY visible ON professeurs FOR SELECT USING (true);
+CREATE POLICY own ON professeurs FOR DELETE USING (username = 'p2');
+GRANT SELECT, DELETE ON professeurs, chapitres_complets, commentaires, notifications TO catalogue_test_secretary;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', NULL, 'a policy that keeps the professor');
+SELECT lives_ok('SELECT delete_professor_batch(''p2'')', 'a policy that lets him go');
+RESET ROLE;
+ALTER TABLE commentaires ENABLE ROW LEVEL SECURITY;
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok('SELECT delete_professor_batch(''p3'')', '42501', NULL, 'a policy on what the mapping adds');
+RESET ROLE;
+ROLLBACK TO rights;
+
+-- Counts and files, whatever the batch
+
+CREATE TEMP TABLE expected AS SELECT * FROM preview_professor_deletion('p1');
+SELECT results_eq(
+	'SELECT relation::text, row_count FROM preview_professor_deletion(''p1'') WHERE action = ''delete''',
+	$$VALUES ('commentaires', (SELECT count(*) FROM commentaires WHERE
+			auteur_type IN ('prof', 'professeur') AND auteur_id = 1
+			OR chapitre_id IN (SELECT id FROM chapitres_complets WHERE created_by = 'p1'))),
+		('notifications', (SELECT count(*) FROM notifications WHERE
+			destinataire_type IN ('prof', 'professeur') AND destinataire_id = 1
+			OR chapitre_id IN (SELECT id FROM chapitres_complets WHERE created_by = 'p1'))),
+		('chapitres_complets', 10), ('contents', 3), ('messages_etudiant_statut', 3),
+		('messages_prof', 3), ('professeurs', 1)$$, 'the preview counts what plain SQL counts');
+SELECT bag_eq('SELECT relation::text, action FROM expected WHERE action = ''no index''',
+	$$VALUES ('commentaires', 'no index'), ('notifications', 'no index')$$, 'and names keys without an index');
+
+CREATE FUNCTION pg_temp.deletes_alike(batch_size integer) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE report AS SELECT * FROM delete_professor_batch('p1', batch_size);
+	RETURN NEXT results_eq('SELECT relation, action, row_count FROM report',
+		'SELECT relation, action, row_count FROM expected WHERE action <> ''no index''',
+		'the deletion is as previewed, batch size ' || batch_size);
+	RETURN NEXT results_eq('SELECT path FROM deleted_files ORDER BY path', $q$
+		SELECT unnest(ARRAY['cours/' || i, 'a' || i, '/abs/b' || i]) AS path FROM generate_series(3, 30, 3) AS i
+		UNION ALL SELECT 'contents/' || i FROM generate_series(3, 9, 3) AS i
+		UNION ALL SELECT 'audio/' || i FROM generate_series(3, 9, 3) AS i ORDER BY path$q$,
+		'its files, as they were written, batch size ' || batch_size);
+END
+$$;
+
+SAVEPOINT deletion;
+SELECT pg_temp.deletes_alike(1);
+ROLLBACK TO deletion;
+SELECT pg_temp.deletes_alike(3);
+ROLLBACK TO deletion;
+SET LOCAL catalogue.skip_proven_checks = off;
+SELECT pg_temp.deletes_alike(1000);
+ROLLBACK TO deletion;
+CREATE INDEX ON commentaires (chapitre_id);
+CREATE INDEX ON notifications (chapitre_id);
+SELECT pg_temp.deletes_alike(5);
+ROLLBACK TO deletion;
+
+-- Triggers
+
+CREATE TABLE audit (relation name, actor name, id integer);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	INSERT INTO app.audit VALUES (TG_TABLE_NAME, session_user, OLD.id);
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER audit AFTER DELETE ON commentaires FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE TRIGGER audit AFTER DELETE ON chapitres_complets FOR EACH ROW EXECUTE FUNCTION audit();
+SELECT pg_temp.deletes_alike(4);
+SELECT results_eq('SELECT relation, count(*), count(DISTINCT id) FROM audit GROUP BY 1 ORDER BY 1',
+	$$SELECT c.relname, e.row_count, e.row_count FROM expected AS e JOIN pg_class c ON c.oid = e.relation
+	WHERE e.action = 'delete' AND c.relname IN ('commentaires', 'chapitres_complets') ORDER BY 1$$,
+	'an audit trigger fires once a row');
+ROLLBACK TO deletion;
+
+-- A trigger that makes a new child of the chapter whose comments go.
+CREATE FUNCTION comment_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF OLD.texte = 't' THEN
+		INSERT INTO app.commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+		VALUES ('again', OLD.chapitre_id, 'etudiant', 1, 'n');
+	END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER again AFTER DELETE ON commentaires FOR EACH ROW EXECUTE FUNCTION comment_again();
+SELECT lives_ok('SELECT delete_professor_batch(''p1'', 4)', 'a trigger that makes new children');
+SELECT is((SELECT count(*) FROM commentaires WHERE chapitre_id NOT IN (SELECT id FROM chapitres_complets)),
+		  0::bigint, '... leaves no orphan: its edge is not proven');
+ROLLBACK TO deletion;
+
+-- A trigger that keeps count on the chapters: their rows move while we work.
+ALTER TABLE chapitres_complets ADD comments integer DEFAULT 0;
+CREATE FUNCTION count_comments() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE app.chapitres_complets SET comments = comments - 1 WHERE id = OLD.chapitre_id;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER counts AFTER DELETE ON commentaires FOR EACH ROW EXECUTE FUNCTION count_comments();
+SELECT pg_temp.deletes_alike(4);
+ROLLBACK TO deletion;
+
+-- A trigger that keeps the professor: nothing may go.
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep BEFORE DELETE ON professeurs FOR EACH ROW EXECUTE FUNCTION keep();
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '27000', NULL, 'a trigger that keeps the professor');
+ROLLBACK TO deletion;
+
+-- Keys that block
+
+CREATE TABLE favourites (chapitre_id integer REFERENCES chapitres_complets);
+INSERT INTO favourites VALUES (3), (4);
+SELECT results_eq('SELECT relation::text, row_count FROM preview_professor_deletion(''p1'') WHERE action = ''blocked''',
+	$$VALUES ('favourites', 1::bigint)$$, 'the preview says what blocks');
+SELECT throws_ok('SELECT delete_professor_batch(''p1'', 2)', '23503', NULL, 'a NO ACTION key blocks');
+SELECT is((SELECT count(*) FROM commentaires) + (SELECT count(*) FROM deleted_files), 300::bigint,
+		  '... and nothing has gone');
+ROLLBACK TO deletion;
+
+-- Partitions, keys of two columns and a SET DEFAULT key
+
+CREATE TABLE lessons (prof integer REFERENCES professeurs ON DELETE CASCADE, nr integer, PRIMARY KEY (prof, nr));
+INSERT INTO lessons SELECT p, i FROM generate_series(1, 3) AS p, generate_series(0, 9) AS i;
+CREATE TABLE visits (prof integer DEFAULT 2, nr integer, year integer,
+	FOREIGN KEY (prof, nr) REFERENCES lessons ON DELETE CASCADE) PARTITION BY LIST (year);
+CREATE TABLE visits_1 PARTITION OF visits FOR VALUES IN (1);
+CREATE TABLE visits_2 PARTITION OF visits FOR VALUES IN (2);
+INSERT INTO visits SELECT p, i, 1 + i % 2 FROM generate_series(1, 3) AS p, generate_series(0, 9) AS i;
+CREATE TABLE marks (prof integer DEFAULT 2 REFERENCES professeurs ON DELETE SET DEFAULT);
+INSERT INTO marks SELECT 1 + i % 3 FROM generate_series(1, 9) AS i;
+SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_professor_batch('p1', 3)
+	WHERE relation::text IN ('visits', 'lessons', 'marks')$$,
+	$$VALUES ('visits', 'delete', 10::bigint), ('lessons', 'delete', 10), ('marks', 'set default', 3)$$,
+	'partitions count as their table');
+ROLLBACK TO deletion;
+
+-- No finish(): it would count what the savepoints have taken back.
+ROLLBACK;
