@@ -30,7 +30,8 @@
 enum
 {
 	ARG_UNIVERSITE,
-	ARG_KNOWN_VERSION /* cached_lookups_json() only */
+	ARG_KNOWN_VERSION,			  /* cached_lookups_json() only */
+	ARG_KIND = ARG_UNIVERSITE + 1 /* of cached_lookups() alone: the kind that is wanted */
 };
 
 /* Columns of cached_lookups_json(). */
@@ -46,9 +47,10 @@ typedef struct LookupSource
 	MemoryContext cxt; /* holds the source and its pin */
 	const Attachment *attachment;
 	Oid universite_type;
-	bool row_security; /* applies to the caller */
-	LookupPin pin;	   /* holds content while the source is open */
-	uint64 position;   /* of the next row */
+	bool wanted[LOOKUP_ROW_NATTS]; /* columns of cached_lookups() that are looked at */
+	bool row_security;			   /* applies to the caller */
+	LookupPin pin;				   /* holds content while the source is open */
+	uint64 position;			   /* of the next row */
 	uint64 end;
 } LookupSource;
 
@@ -65,6 +67,7 @@ static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods)
 static bool check_access(const Attachment *attachment);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void select_kind(LookupSource *source, const text *wanted);
 static void open_document(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
@@ -73,17 +76,19 @@ static void store_value(TupleTableSlot *slot, int column, const LookupContent *c
 						uint32 offset);
 static void close_source(TupleSource *base);
 static void end_source(TupleSource *base);
+static void explain_rows(TupleSource *base, List *args, ExplainState *es);
 static void explain_source(TupleSource *base, List *args, ExplainState *es);
 
 const TupleSourceMethods catalogue_lookup_row_source = {
 	.function = catalogue_cached_lookups,
+	.selected_column = LOOKUP_ROW_KIND + 1,
 	.estimate = estimate_rows,
 	.begin = begin_rows,
 	.open = open_rows,
 	.next = next_row,
 	.close = close_source,
 	.end = end_source,
-	.explain = explain_source,
+	.explain = explain_rows,
 };
 
 const TupleSourceMethods catalogue_lookup_document_source = {
@@ -200,7 +205,12 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 {
-	return &begin_source(funcid, &catalogue_lookup_row_source)->base;
+	LookupSource *source = begin_source(funcid, &catalogue_lookup_row_source);
+
+	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
+		source->wanted[i] = bms_is_member(0, columns) || bms_is_member(i + 1, columns);
+
+	return &source->base;
 }
 
 static TupleSource *
@@ -297,6 +307,37 @@ open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
 	source->end = source->pin.content->nrows;
+	if (!args[ARG_KIND].isnull)
+		select_kind(source, DatumGetTextPP(args[ARG_KIND].value));
+}
+
+/* Narrows a source to the run of rows of one kind, if there is any. */
+static void
+select_kind(LookupSource *source, const text *wanted)
+{
+	const LookupContent *content = source->pin.content;
+	uint64 start = 0;
+
+	source->end = 0;
+	while (start < content->nrows)
+	{
+		uint64 end = start + 1;
+		const text *kind = (const text *) DatumGetPointer(
+			catalogue_lookup_value(content, content->rows[start].values[LOOKUP_ROW_KIND]));
+
+		while (end < content->nrows && content->rows[end].values[LOOKUP_ROW_KIND] ==
+										   content->rows[start].values[LOOKUP_ROW_KIND])
+			end++;
+		if (VARSIZE_ANY_EXHDR(kind) == VARSIZE_ANY_EXHDR(wanted) &&
+			memcmp(VARDATA_ANY(kind), VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(kind)) == 0)
+		{
+			source->position = start;
+			source->end = end;
+			return;
+		}
+		start = end;
+	}
+	source->position = 0;
 }
 
 static void
@@ -357,11 +398,13 @@ next_row(TupleSource *base, TupleTableSlot *slot)
 	row = &content->rows[source->position++];
 
 	ExecClearTuple(slot);
-	store_value(slot, LOOKUP_ROW_KIND, content, row->kind);
-	store_value(slot, LOOKUP_ROW_ID, content, row->id);
-	store_value(slot, LOOKUP_ROW_CODE, content, row->code);
-	store_value(slot, LOOKUP_ROW_NOM, content, row->nom);
-	store_value(slot, LOOKUP_ROW_PARENT_ID, content, row->parent_id);
+	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
+	{
+		if (source->wanted[i])
+			store_value(slot, i, content, row->values[i]);
+		else
+			slot->tts_isnull[i] = true;
+	}
 	ExecStoreVirtualTuple(slot);
 
 	return true;
@@ -402,6 +445,16 @@ static void
 end_source(TupleSource *base)
 {
 	MemoryContextDelete(((LookupSource *) base)->cxt);
+}
+
+static void
+explain_rows(TupleSource *base, List *args, ExplainState *es)
+{
+	const char *kind = list_nth(args, ARG_KIND);
+
+	if (kind != NULL)
+		ExplainPropertyText("Kind", kind, es);
+	explain_source(base, args, es);
 }
 
 static void

@@ -484,8 +484,8 @@ fill_entry(const LookupRequest *request)
 	LookupEntry *entry;
 
 	(void) sentinel();
-	watch(relids);
 	forget_if_stale();
+	watch(relids);
 	noted = generation;
 
 	entry = read_entry(request);
@@ -559,7 +559,7 @@ unlink_entry(LookupEntry *entry)
 		MemoryContextDelete(entry->cxt);
 }
 
-/* Unlinks everything if a table has changed since it was read. */
+/* Unlinks and unwatches everything if a table has changed since it was read. */
 static void
 forget_if_stale(void)
 {
@@ -567,6 +567,7 @@ forget_if_stale(void)
 		return;
 
 	counts.invalidations += forget_entries();
+	nwatched = 0;
 	entries_generation = generation;
 }
 

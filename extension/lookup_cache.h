@@ -29,14 +29,21 @@ typedef struct LookupRequest
 	Oid scope_type;
 } LookupRequest;
 
+/* Columns of cached_lookups(). */
+enum
+{
+	LOOKUP_ROW_KIND,
+	LOOKUP_ROW_ID,
+	LOOKUP_ROW_CODE,
+	LOOKUP_ROW_NOM,
+	LOOKUP_ROW_PARENT_ID,
+	LOOKUP_ROW_NATTS
+};
+
 /* Offsets of a row's values; 0 is NULL. */
 typedef struct LookupRow
 {
-	uint32 kind;
-	uint32 id;
-	uint32 code;
-	uint32 nom;
-	uint32 parent_id;
+	uint32 values[LOOKUP_ROW_NATTS];
 } LookupRow;
 
 /*
@@ -58,16 +65,6 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 {
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
-
-/* Columns of cached_lookups(). */
-enum
-{
-	LOOKUP_ROW_KIND,
-	LOOKUP_ROW_ID,
-	LOOKUP_ROW_CODE,
-	LOOKUP_ROW_NOM,
-	LOOKUP_ROW_PARENT_ID
-};
 
 /* lookup_statistics.c */
 extern double catalogue_lookup_table_rows(const LookupBinding *lookup);

@@ -343,11 +343,11 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	}
 
 	row = &receiver->rows[receiver->nrows++];
-	row->kind = receiver->kinds[DatumGetInt32(slot->tts_values[QUERY_ORDINAL])];
-	row->id = values[QUERY_ID];
-	row->code = values[QUERY_CODE];
-	row->nom = values[QUERY_NOM];
-	row->parent_id = values[QUERY_PARENT_ID];
+	row->values[LOOKUP_ROW_KIND] = receiver->kinds[DatumGetInt32(slot->tts_values[QUERY_ORDINAL])];
+	row->values[LOOKUP_ROW_ID] = values[QUERY_ID];
+	row->values[LOOKUP_ROW_CODE] = values[QUERY_CODE];
+	row->values[LOOKUP_ROW_NOM] = values[QUERY_NOM];
+	row->values[LOOKUP_ROW_PARENT_ID] = values[QUERY_PARENT_ID];
 
 	return true;
 }
@@ -429,12 +429,13 @@ make_document(const RowReceiver *receiver, const Attachment *attachment, MemoryC
 			appendStringInfoString(&document, ", ");
 		escape_json(&document, psprintf("%s%s", lookup->kind, plural ? "" : "s"));
 		appendStringInfoString(&document, ": {");
-		for (bool first = true; i < receiver->nrows && receiver->rows[i].kind == receiver->kinds[k];
+		for (bool first = true;
+			 i < receiver->nrows && receiver->rows[i].values[LOOKUP_ROW_KIND] == receiver->kinds[k];
 			 i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			/* What has no id has no place in a dictionary. */
-			if (receiver->rows[i].id == 0)
+			if (receiver->rows[i].values[LOOKUP_ROW_ID] == 0)
 				continue;
 			if (!first)
 				appendStringInfoString(&document, ", ");
@@ -468,15 +469,15 @@ static void
 append_lookup(StringInfo document, const RowReceiver *receiver, const LookupRow *row,
 			  StringInfo scratch)
 {
-	append_json_value(document, receiver, row->id, scratch);
+	append_json_value(document, receiver, row->values[LOOKUP_ROW_ID], scratch);
 	appendStringInfoString(document, ": {\"id\": ");
-	append_json_value(document, receiver, row->id, scratch);
+	append_json_value(document, receiver, row->values[LOOKUP_ROW_ID], scratch);
 	appendStringInfoString(document, ", \"code\": ");
-	append_json_value(document, receiver, row->code, scratch);
+	append_json_value(document, receiver, row->values[LOOKUP_ROW_CODE], scratch);
 	appendStringInfoString(document, ", \"nom\": ");
-	append_json_value(document, receiver, row->nom, scratch);
+	append_json_value(document, receiver, row->values[LOOKUP_ROW_NOM], scratch);
 	appendStringInfoString(document, ", \"parent_id\": ");
-	append_json_value(document, receiver, row->parent_id, scratch);
+	append_json_value(document, receiver, row->values[LOOKUP_ROW_PARENT_ID], scratch);
 	appendStringInfoChar(document, '}');
 }
 

@@ -28,7 +28,10 @@
 #include "tuple_source.h"
 
 #include "catalog/objectaccess.h"
+#include "catalog/pg_collation_d.h"
+#include "catalog/pg_operator_d.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type_d.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
@@ -72,6 +75,8 @@ static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
+
+static Expr *take_selection(List **qual, Index rti, AttrNumber column);
 
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
@@ -237,6 +242,8 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	List *ids = linitial(best_path->custom_private);
+	AttrNumber selected_column = tuple_sources[lsecond_oid(ids)]->selected_column;
 	CustomScan *cscan = makeNode(CustomScan);
 	ListCell *lc;
 
@@ -245,7 +252,11 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->scan.scanrelid = 0;
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
-	cscan->custom_private = linitial(best_path->custom_private);
+	if (selected_column != 0)
+		cscan->custom_exprs =
+			lappend(cscan->custom_exprs,
+					take_selection(&cscan->scan.plan.qual, rel->relid, selected_column));
+	cscan->custom_private = ids;
 	foreach(lc, (List *) lsecond(best_path->custom_private))
 	{
 		Var *var = lfirst_node(Var, lc);
@@ -259,6 +270,45 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
+}
+
+/*
+ * Takes a condition "column = constant" out of a plan's, for the source to
+ * apply, and returns the constant; a NULL where there is no such condition.
+ */
+static Expr *
+take_selection(List **qual, Index rti, AttrNumber column)
+{
+	ListCell *lc;
+
+	foreach(lc, *qual)
+	{
+		OpExpr *condition = lfirst(lc);
+		Node *left;
+		Node *right;
+
+		/* Where equal texts have equal bytes: the source compares those. */
+		if (!IsA(condition, OpExpr) || condition->opno != TextEqualOperator ||
+			!get_collation_isdeterministic(condition->inputcollid))
+			continue;
+
+		left = linitial(condition->args);
+		right = lsecond(condition->args);
+		if (IsA(left, Const))
+		{
+			left = lsecond(condition->args);
+			right = linitial(condition->args);
+		}
+		if (IsA(left, Var) && ((Var *) left)->varno == rti && ((Var *) left)->varattno == column &&
+			((Var *) left)->varlevelsup == 0 && IsA(right, Const) &&
+			!((Const *) right)->constisnull)
+		{
+			*qual = foreach_delete_current(*qual, lc);
+			return (Expr *) right;
+		}
+	}
+
+	return (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
 }
 
 static Node *
@@ -380,7 +430,7 @@ open_source(StreamScanState *state)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
-	NullableDatum args[FUNC_MAX_ARGS];
+	NullableDatum args[FUNC_MAX_ARGS + 1];
 	int nargs = 0;
 	ListCell *expr;
 	ListCell *expr_state;

@@ -41,6 +41,13 @@ typedef struct TupleSourceMethods
 	PGFunction function;
 
 	/*
+	 * A text column, by its number, of which the source can hand out one
+	 * value's rows alone, or 0.  open() then takes that value as one more
+	 * argument, NULL where every row is wanted.
+	 */
+	AttrNumber selected_column;
+
+	/*
 	 * Estimates one call, from its planned argument expressions.  May raise
 	 * what the call itself would raise.
 	 */
