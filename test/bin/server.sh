@@ -32,7 +32,7 @@ make_scratch() {
         id $server_user >/dev/null 2>&1 || server_user=nobody
         drop=(setpriv "--reuid=$server_user" "--regid=$(id -g $server_user)" --init-groups --)
     fi
-    scratch=$(mktemp -d "$(scratch_parent)/catalogue.XXXXXX")
+    scratch=$(mktemp -d -p "$(scratch_parent)" --suffix=.catalogue)
     mkdir "$scratch"/{root,src,tmp,home,socket}
     # The mark by which clean_up knows what has come of us.
     export CATALOGUE_SCRATCH=$scratch
