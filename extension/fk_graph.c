@@ -256,6 +256,11 @@ build_graph(const Attachment *attachment, LOCKMODE lockmode)
 
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	/* The catalog queries are written in a good order: planning would cost more than running. */
+	(void) set_config_option("join_collapse_limit", "1", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("from_collapse_limit", "1", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 	oldcxt = MemoryContextSwitchTo(cxt);
 
