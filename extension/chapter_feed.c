@@ -25,6 +25,8 @@
 #include "catalog/pg_type.h"
 #include "nodes/plannodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -71,6 +73,8 @@ static const char *find_streamable_index(const ChapterFeed *feed, const Plan *pl
 										 ReferencePlan *reference);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
+static void set_equality(ReferencePlan *reference, Oid opno);
+static Datum equal_text(PG_FUNCTION_ARGS);
 static Oid find_id_index(Oid relid, const ReferencePlan *reference);
 
 /*
@@ -481,8 +485,7 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
 		return "the plan filters the rows";
 
-	fmgr_info_cxt(get_opcode(linitial_node(OpExpr, indexqual)->opno), &reference->equality,
-				  CacheMemoryContext);
+	set_equality(reference, linitial_node(OpExpr, indexqual)->opno);
 
 	return NULL;
 }
@@ -525,6 +528,40 @@ index_has_order(Oid relid, const ReferencePlan *reference)
 	index_close(index, NoLock);
 
 	return fits;
+}
+
+/*
+ * The function that compares an index entry's filière with the argument.
+ *
+ * The index AM calls it for every entry of a page.  For strings whose
+ * collation lets only equal bytes be equal, what texteq() does is done here
+ * without its looks at the collation and for toasted values, of which an
+ * index has few.
+ */
+static void
+set_equality(ReferencePlan *reference, Oid opno)
+{
+	Relation index = index_open(reference->indexid, AccessShareLock);
+
+	fmgr_info_cxt(get_opcode(opno), &reference->equality, CacheMemoryContext);
+	if (reference->equality.fn_oid == F_TEXTEQ &&
+		get_collation_isdeterministic(index->rd_indcollation[INDEX_FILIERE]))
+		reference->equality.fn_addr = equal_text;
+	index_close(index, NoLock);
+}
+
+static Datum
+equal_text(PG_FUNCTION_ARGS)
+{
+	const struct varlena *a = (const struct varlena *) PG_GETARG_POINTER(0);
+	const struct varlena *b = (const struct varlena *) PG_GETARG_POINTER(1);
+
+	if (VARATT_IS_EXTERNAL(a) || VARATT_IS_COMPRESSED(a) || VARATT_IS_EXTERNAL(b) ||
+		VARATT_IS_COMPRESSED(b))
+		return texteq(fcinfo);
+
+	PG_RETURN_BOOL(VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+				   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0);
 }
 
 /* A B-tree on the id alone, by which a page's position can be looked up. */

@@ -9,8 +9,8 @@
  * that index (chapter_scan.c); else the saved plans run through the executor
  * into a tuplestore (chapter_feed.c has both kinds of plan).
  *
- * Lifetime: a source lives in a context of its own, below the caller's, and
- * what one open() makes in a child of it, reset by close().
+ * Lifetime: a source lives in the caller's memory context, and what one open()
+ * makes in a child of it, reset by close().
  */
 #include "tuple_source.h"
 
@@ -48,7 +48,6 @@ typedef struct ChapterSource
 	ChapterFeed *feed;
 	ReferencePlan plan; /* as it was at begin */
 	Snapshot snapshot;
-	MemoryContext cxt;		/* holds the source */
 	MemoryContext page_cxt; /* what one open() makes; reset by close() */
 	Relation rel;
 	Relation index;			  /* NULL where the executor has to do it */
@@ -198,16 +197,14 @@ static TupleSource *
 begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 {
 	ChapterFeed *feed = catalogue_chapter_feed(funcid);
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
-											  ALLOCSET_SMALL_SIZES);
-	ChapterSource *source = MemoryContextAllocZero(cxt, sizeof(ChapterSource));
+	ChapterSource *source = palloc0(sizeof(ChapterSource));
 
 	source->base.methods = &catalogue_chapter_source;
 	source->feed = feed;
 	source->snapshot = snapshot;
 	source->columns = columns;
-	source->cxt = cxt;
-	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
+	source->page_cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
 	source->plan = *catalogue_chapter_reference_plan(feed);
 	source->rel = table_open(feed->relid, AccessShareLock);
@@ -515,7 +512,8 @@ end_chapters(TupleSource *base)
 	if (source->index != NULL)
 		index_close(source->index, NoLock);
 	table_close(source->rel, NoLock);
-	MemoryContextDelete(source->cxt);
+	MemoryContextDelete(source->page_cxt);
+	pfree(source);
 }
 
 static void
