@@ -130,7 +130,7 @@ CREATE FUNCTION catalogue.lookup_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'catalogue_lookup_changed';
 COMMENT ON FUNCTION catalogue.lookup_changed() IS 'invalidates cached lookups in every session at commit';
 
-CREATE FUNCTION catalogue.read_cache_stats()
+CREATE FUNCTION catalogue.cache_stats()
 	RETURNS TABLE (schema_name name, scope text, form text, row_count bigint, bytes bigint,
 		age interval, expires_in interval, hits bigint, misses bigint, invalidations bigint,
 		expiries bigint, evictions bigint, bypasses bigint, late_fills bigint,
@@ -139,7 +139,7 @@ CREATE FUNCTION catalogue.read_cache_stats()
 
 -- The totals of the backend are the row without a schema; an entry has no
 -- misses and the like.
-CREATE VIEW catalogue.cache_stats AS SELECT * FROM catalogue.read_cache_stats();
+CREATE VIEW catalogue.cache_stats AS SELECT * FROM catalogue.cache_stats();
 COMMENT ON VIEW catalogue.cache_stats IS 'lookup cache of this session: its totals, then a row for each entry';
 GRANT SELECT ON catalogue.cache_stats TO PUBLIC;
 
