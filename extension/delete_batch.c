@@ -299,18 +299,22 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	DeletionTable *child = edge->child;
 	bool descend = edge->action == EDGE_DELETE && has_dependents(child);
 	DeletionBatch batch = {0};
-	DeletionFrame frame = {.outer = deletion->frames,
-						   .edge = edge,
-						   .parents = parents,
-						   .batch = &batch,
-						   .complete = true};
+	DeletionFrame *frame;
 	TupleTableSlot *slot;
+	bool complete;
 
-	frame.candidates = read_candidates(deletion, edge, parents);
-	deletion->frames = &frame;
+	/* Not on the stack: after an ERROR its end is catalogue_end_walk()'s. */
+	frame = MemoryContextAllocZero(deletion->cxt, sizeof(DeletionFrame));
+	frame->outer = deletion->frames;
+	frame->edge = edge;
+	frame->parents = parents;
+	frame->batch = &batch;
+	frame->complete = true;
+	frame->candidates = read_candidates(deletion, edge, parents);
+	deletion->frames = frame;
 	slot = MakeSingleTupleTableSlot(plan_result_desc(edge->read), &TTSOpsMinimalTuple);
 
-	while (!deletion->restart && next_candidates(deletion, frame.candidates, slot, &batch))
+	while (!deletion->restart && next_candidates(deletion, frame->candidates, slot, &batch))
 	{
 		int expected = batch.ntids;
 		uint64 done;
@@ -331,18 +335,20 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 			done = apply_to_batch(deletion, edge, parents, &batch);
 
 		if (done < expected)
-			frame.complete = false;
+			frame->complete = false;
 		batch.ntids = 0;
 		batch_done(deletion, done);
 	}
 
 	ExecDropSingleTupleTableSlot(slot);
-	deletion->frames = frame.outer;
-	tuplestore_end(frame.candidates);
+	complete = frame->complete && !deletion->restart;
+	deletion->frames = frame->outer;
+	tuplestore_end(frame->candidates);
+	pfree(frame);
 	if (batch.tids != NULL)
 		pfree(batch.tids);
 
-	return frame.complete && !deletion->restart;
+	return complete;
 }
 
 /*

@@ -138,8 +138,8 @@ SET enable_mergejoin = off;
 SET enable_memoize = off;
 SELECT plan_of($$ SELECT r.id, s.id FROM recent_chapters('f1', 20) AS r JOIN students AS s USING (filiere) $$);
 SELECT r.id, s.id FROM recent_chapters('f1', 2) AS r JOIN students AS s USING (filiere) ORDER BY 1 DESC, 2;
-SELECT plan_of($$ SELECT r.id FROM recent_chapters('f1', 20) AS r LEFT JOIN students AS s ON s.last_seen = r.id WHERE s.id IS NULL $$);
-SELECT count(*) FROM recent_chapters('f1', 20) AS r LEFT JOIN students AS s ON s.last_seen = r.id WHERE s.id IS NULL;
+SELECT plan_of($$ SELECT r.id FROM recent_chapters('f1', 20) AS r LEFT JOIN students AS s ON s.last_seen = r.id WHERE coalesce(s.id, 0) = 0 $$);
+SELECT count(*) FROM recent_chapters('f1', 20) AS r LEFT JOIN students AS s ON s.last_seen = r.id WHERE coalesce(s.id, 0) = 0;
 -- Of two calls each has a node of its own.
 SELECT path_of($$ SELECT count(*) FROM recent_chapters('f1') AS a, recent_chapters(ARRAY['f1', 'f2']) AS b $$);
 SELECT count(*), count(DISTINCT (a.id, b.id)) FROM recent_chapters('f1', 7) AS a, recent_chapters(ARRAY['f1', 'f2'], 9) AS b;
@@ -402,7 +402,7 @@ EXECUTE page('f7', 2, NULL);
 EXECUTE page('f7', 2, 4807);
 -- Two that fit: whichever the planner takes.
 CREATE INDEX chapters_feed_2 ON chapters (filiere, created_at DESC NULLS LAST, id DESC);
-SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
+SELECT replace(path_of($$ EXECUTE page('f7', 2, NULL) $$), '_2', '') AS path_of;
 DROP INDEX chapters_feed;
 ALTER INDEX chapters_feed_2 RENAME TO chapters_feed;
 SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
