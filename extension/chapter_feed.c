@@ -45,16 +45,6 @@ enum
 	INDEX_COLUMNS
 };
 
-/* Arguments of recent_chapters(). */
-enum
-{
-	ARG_FILIERE,
-	ARG_N,
-	ARG_BEFORE_ID,
-	ARG_BEFORE_AT,
-	ARG_COUNT
-};
-
 static HTAB *feed_hash = NULL;
 static uint64 relcache_messages = 0; /* raised by the callback */
 

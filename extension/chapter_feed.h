@@ -21,6 +21,16 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+/* Arguments of recent_chapters(). */
+enum
+{
+	ARG_FILIERE,
+	ARG_N,
+	ARG_BEFORE_ID,
+	ARG_BEFORE_AT,
+	ARG_COUNT
+};
+
 /* A range of the order, as one condition. */
 typedef enum ChapterLeg
 {

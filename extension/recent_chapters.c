@@ -33,15 +33,6 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
-/* Arguments of recent_chapters(). */
-enum
-{
-	ARG_FILIERE,
-	ARG_N,
-	ARG_BEFORE_ID,
-	ARG_BEFORE_AT
-};
-
 typedef struct ChapterSource
 {
 	TupleSource base; /* (must be first) */
