@@ -20,6 +20,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -51,7 +52,7 @@ static uint64 relcache_messages = 0; /* raised by the callback */
 static void describe_feed(ChapterFeed *feed);
 static void forget_feed(ChapterFeed *feed);
 static void forget_legs(ChapterFeed *feed);
-static Oid column_type(Oid relid, const char *column);
+static ColumnType column_type(Oid relid, const char *column);
 static SPIPlanPtr saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query);
 static SPIPlanPtr saved_reference_plan(ChapterFeed *feed);
 static void read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security);
@@ -61,6 +62,7 @@ static char *relation_name(Oid relid);
 static char *operator_name(Oid opno);
 static const char *find_streamable_index(const ChapterFeed *feed, const Plan *plan,
 										 ReferencePlan *reference);
+static bool is_heap(Oid relid);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
 static void set_equality(ReferencePlan *reference, Oid opno);
@@ -141,16 +143,16 @@ describe_feed(ChapterFeed *feed)
 
 	feed->relid = attachment->chapters;
 	feed->relation = relation_name(feed->relid);
-	feed->filiere_type = column_type(feed->relid, attachment->chapters_filiere);
-	feed->id_type = column_type(feed->relid, attachment->chapters_id);
-	feed->created_at_type = column_type(feed->relid, attachment->chapters_created_at);
+	feed->filiere = column_type(feed->relid, attachment->chapters_filiere);
+	feed->id = column_type(feed->relid, attachment->chapters_id);
+	feed->created_at = column_type(feed->relid, attachment->chapters_created_at);
 
 	get_func_signature(feed->funcid, &argtypes, &nargs);
 	if (nargs != ARG_COUNT ||
-		(argtypes[ARG_FILIERE] != feed->filiere_type &&
-		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere_type)) ||
-		argtypes[ARG_BEFORE_ID] != feed->id_type ||
-		argtypes[ARG_BEFORE_AT] != feed->created_at_type ||
+		(argtypes[ARG_FILIERE] != feed->filiere.oid &&
+		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere.oid)) ||
+		argtypes[ARG_BEFORE_ID] != feed->id.oid ||
+		argtypes[ARG_BEFORE_AT] != feed->created_at.oid ||
 		get_func_rettype(feed->funcid) != get_rel_type_id(feed->relid))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -159,7 +161,7 @@ describe_feed(ChapterFeed *feed)
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
 	feed->argument_type = argtypes[ARG_FILIERE];
-	feed->several = feed->argument_type != feed->filiere_type;
+	feed->several = feed->argument_type != feed->filiere.oid;
 }
 
 /* A plan that is running keeps its own reference. */
@@ -187,11 +189,12 @@ forget_legs(ChapterFeed *feed)
 	feed->leg_columns = NULL;
 }
 
-/* A domain's values are passed as those of its base type, see argument_type(). */
-static Oid
+/* What a column's values are; a domain's are those of its base type. */
+static ColumnType
 column_type(Oid relid, const char *column)
 {
 	AttrNumber attnum = get_attnum(relid, column);
+	ColumnType type;
 
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
@@ -199,7 +202,10 @@ column_type(Oid relid, const char *column)
 				errmsg("column \"%s\" of the table of chapters does not exist", column),
 				errhint("Run catalogue.attach() with a mapping that names the column."));
 
-	return getBaseType(get_atttype(relid, attnum));
+	type.oid = getBaseType(get_atttype(relid, attnum));
+	get_typlenbyvalalign(type.oid, &type.len, &type.byval, &type.align);
+
+	return type;
 }
 
 /*
@@ -209,11 +215,11 @@ column_type(Oid relid, const char *column)
 static SPIPlanPtr
 saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query)
 {
-	Oid argtypes[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
+	Oid argtypes[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
 	SPIPlanPtr prepared;
 
 	if (plan == &feed->reference)
-		argtypes[0] = feed->filiere_type;
+		argtypes[0] = feed->filiere.oid;
 
 	SPI_connect();
 	prepared = SPI_prepare(query, lengthof(argtypes), argtypes);
@@ -317,7 +323,7 @@ catalogue_chapter_position_plan(ChapterFeed *feed)
 							   quote_identifier(attachment->chapters_created_at), feed->relation,
 							   quote_identifier(attachment->chapters_id),
 							   operator_name(
-								   lookup_type_cache(feed->id_type, TYPECACHE_EQ_OPR)->eq_opr)));
+								   lookup_type_cache(feed->id.oid, TYPECACHE_EQ_OPR)->eq_opr)));
 }
 
 /* The best SQL for one leg, as anyone would write it by hand. */
@@ -325,10 +331,10 @@ static char *
 leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg leg)
 {
 	const Attachment *attachment = feed->attachment;
-	TypeCacheEntry *filiere = lookup_type_cache(feed->filiere_type, TYPECACHE_EQ_OPR);
-	TypeCacheEntry *id = lookup_type_cache(feed->id_type, TYPECACHE_LT_OPR);
+	TypeCacheEntry *filiere = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR);
+	TypeCacheEntry *id = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
 	TypeCacheEntry *created_at =
-		lookup_type_cache(feed->created_at_type, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+		lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
 	const char *id_column = quote_identifier(attachment->chapters_id);
 	const char *created_at_column = quote_identifier(attachment->chapters_created_at);
 	const char *id_less = operator_name(id->lt_opr);
@@ -468,6 +474,8 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 	else
 		return why_not_index_scan(plan);
 
+	if (!is_heap(feed->relid))
+		return "the table is not a heap";
 	if (plan->qual != NIL)
 		return "the plan filters the rows";
 	if (!index_has_order(feed->relid, reference))
@@ -478,6 +486,18 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 	set_equality(reference, linitial_node(OpExpr, indexqual)->opno);
 
 	return NULL;
+}
+
+/* Rows are fetched without the table access method's own code, see heap_fetch.c. */
+static bool
+is_heap(Oid relid)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	bool heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+
+	table_close(rel, NoLock);
+
+	return heap;
 }
 
 static const char *
@@ -583,7 +603,7 @@ ParamListInfo
 catalogue_chapter_plan_params(const ChapterFeed *feed, const NullableDatum *filiere, int64 n,
 							  const ChapterPosition *position)
 {
-	const Oid types[] = {feed->argument_type, INT8OID, feed->created_at_type, feed->id_type};
+	const Oid types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
 	const NullableDatum values[] = {*filiere,
 									{.value = Int64GetDatum(n)},
 									position->before_at,

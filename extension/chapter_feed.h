@@ -68,6 +68,15 @@ typedef struct ReferencePlan
 	FmgrInfo equality; /* filière column = argument */
 } ReferencePlan;
 
+/* A column's type; of a domain, its base type. */
+typedef struct ColumnType
+{
+	Oid oid;
+	int16 len;
+	bool byval;
+	char align;
+} ColumnType;
+
 /* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
@@ -76,12 +85,12 @@ typedef struct ChapterFeed
 	uint64 checked; /* relcache messages seen when names and types were right */
 	const Attachment *attachment;
 	Oid relid;
-	char *relation;	  /* its qualified name, quoted */
-	bool several;	  /* takes an array of filières */
-	Oid filiere_type; /* of the column */
-	Oid id_type;
-	Oid created_at_type;
-	Oid argument_type;		  /* filiere_type, or its array type */
+	char *relation; /* its qualified name, quoted */
+	bool several;	/* takes an array of filières */
+	ColumnType filiere;
+	ColumnType id;
+	ColumnType created_at;
+	Oid argument_type;		  /* filiere's type, or its array type */
 	SPIPlanPtr reference;	  /* one filière from the start */
 	ReferencePlan plan;		  /* what it looked like last */
 	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream ... */

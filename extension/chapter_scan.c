@@ -16,12 +16,12 @@
  * ERROR leaves nothing behind.  The caller holds the locks.
  */
 #include "chapter_feed.h"
+#include "heap_fetch.h"
 
 #include "access/genam.h"
 #include "access/nbtree.h"
 #include "access/tableam.h"
 #include "lib/binaryheap.h"
-#include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -92,6 +92,7 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
 
+	catalogue_heap_fetch_begin();
 	scan->rel = rel;
 	scan->index = index;
 	scan->snapshot = snapshot;
@@ -136,7 +137,7 @@ catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *
 						   get_opcode(equality), id);
 	scan = index_beginscan(rel, index, snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan, &key, 1, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot);
 	if (found)
 	{
 		created_at->value = slot_getattr(slot, plan->created_at_attno, &created_at->isnull);
@@ -345,9 +346,7 @@ advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot)
 {
 	while (filiere->scan != NULL || start_leg(scan, filiere))
 	{
-		CHECK_FOR_INTERRUPTS();
-
-		if (index_getnext_slot(filiere->scan, scan->plan->direction, slot))
+		if (catalogue_heap_getnext_slot(filiere->scan, scan->plan->direction, slot))
 		{
 			scan->rows_read++;
 			return true;

@@ -28,6 +28,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 }
 #endif
 
+/* 16: a relation's file has a locator, which was a node. */
+#if PG_VERSION_NUM < 160000
+#define rd_locator rd_node
+#endif
+
 /* 16: what a varlena is made of has a header of its own. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -57,6 +62,13 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #endif
 #if PG_VERSION_NUM < 190000
 #define SO_NONE 0
+#endif
+
+/* 19: pruning a page that is read may also mark it all-visible. */
+#include "access/heapam.h"
+#if PG_VERSION_NUM < 190000
+#define heap_page_prune_opt(relation, buffer, vmbuffer, rel_read_only) \
+	heap_page_prune_opt(relation, buffer)
 #endif
 
 /* 19: triggers are instrumented by a type of their own. */

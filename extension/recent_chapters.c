@@ -31,7 +31,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
 
 typedef struct ChapterSource
 {
@@ -67,6 +66,7 @@ static void find_position(ChapterSource *source, const NullableDatum *before_id,
 						  const NullableDatum *before_at);
 static void look_up_position(ChapterSource *source);
 static bool look_up_by_plan(ChapterSource *source);
+static Datum copy_value(Datum value, const ColumnType *type);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
 static void run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
@@ -301,15 +301,12 @@ find_position(ChapterSource *source, const NullableDatum *before_id, const Nulla
 
 	if (!before_id->isnull)
 	{
-		source->position.before_id.value =
-			datumCopy(before_id->value, get_typbyval(feed->id_type), get_typlen(feed->id_type));
+		source->position.before_id.value = copy_value(before_id->value, &feed->id);
 		source->position.before_id.isnull = false;
 	}
 	if (!before_at->isnull)
 	{
-		source->position.before_at.value =
-			datumCopy(before_at->value, get_typbyval(feed->created_at_type),
-					  get_typlen(feed->created_at_type));
+		source->position.before_at.value = copy_value(before_at->value, &feed->created_at);
 		source->position.before_at.isnull = false;
 		source->position.first_leg = source->position.before_id.isnull ? LEG_BEFORE : LEG_AFTER;
 		return;
@@ -334,7 +331,7 @@ look_up_position(ChapterSource *source)
 		Oid output;
 		bool is_varlena;
 
-		getTypeOutputInfo(source->feed->id_type, &output, &is_varlena);
+		getTypeOutputInfo(source->feed->id.oid, &output, &is_varlena);
 		ereport(ERROR,
 				errcode(ERRCODE_NO_DATA_FOUND),
 				errmsg("chapter \"%s\" does not exist", OidOutputFunctionCall(output, id.value)),
@@ -373,8 +370,7 @@ look_up_by_plan(ChapterSource *source)
 		{
 			MemoryContext spi_cxt = MemoryContextSwitchTo(page_cxt);
 
-			created_at.value = datumCopy(created_at.value, get_typbyval(feed->created_at_type),
-										 get_typlen(feed->created_at_type));
+			created_at.value = copy_value(created_at.value, &feed->created_at);
 			MemoryContextSwitchTo(spi_cxt);
 		}
 		source->position.before_at = created_at;
@@ -384,6 +380,12 @@ look_up_by_plan(ChapterSource *source)
 	return found;
 }
 
+static Datum
+copy_value(Datum value, const ColumnType *type)
+{
+	return datumCopy(value, type->byval, type->len);
+}
+
 /*
  * Begins to stream: the filières of the argument, NULLs in an array left out.
  */
@@ -391,8 +393,6 @@ static void
 start_scan(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterFeed *feed = source->feed;
-	bool byval = get_typbyval(feed->filiere_type);
-	int16 len = get_typlen(feed->filiere_type);
 	Datum *filieres;
 	int nfilieres = 0;
 
@@ -401,9 +401,9 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool *isnull;
 		int nelements;
 
-		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere_type, len, byval,
-						  lookup_type_cache(feed->filiere_type, 0)->typalign, &filieres, &isnull,
-						  &nelements);
+		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
+						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
+						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
 		{
 			if (!isnull[i])
@@ -413,7 +413,7 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	else
 	{
 		filieres = palloc(sizeof(Datum));
-		filieres[nfilieres++] = datumCopy(filiere->value, byval, len);
+		filieres[nfilieres++] = copy_value(filiere->value, &feed->filiere);
 	}
 
 	source->scan =

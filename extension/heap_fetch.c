@@ -1,0 +1,129 @@
+/*
+ * heap_fetch.c
+ *		Heap rows by index entry, through buffers that were remembered.
+ *
+ * The newest chapters of a filière lie on as many pages as there are chapters.
+ * To find each page's buffer, the server takes a partition lock and searches a
+ * hash table which all backends share and no processor's cache holds: a fifth
+ * of what a page of chapters costs.  A backend reads the same chapters again
+ * and again, so it remembers where they were.  ReadRecentBuffer() pins that
+ * buffer if it still holds the block, and says so if it doesn't; the server's
+ * own recovery remembers buffers in this way.
+ *
+ * Up to PostgreSQL 18 such a pin does not raise the buffer's usage count, by
+ * which the clock sweep knows what to keep.  So all is forgotten each time that
+ * the sweep has gone round: what is read in every round is found in the shared
+ * table, and counted, in every round.
+ *
+ * The memory is the backend's, 48 kB, for all tables; an entry that is wrong
+ * costs a look at one buffer header.
+ */
+#include "heap_fetch.h"
+
+#include "access/heapam.h"
+#include "access/relscan.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/buf_internals.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#define REMEMBERED_BLOCKS 4096
+
+/* Where a block was; its place here follows from the two numbers. */
+typedef struct RememberedBlock
+{
+	Oid relid;
+	BlockNumber block;
+	Buffer buffer; /* InvalidBuffer in an empty place */
+} RememberedBlock;
+
+static RememberedBlock remembered[REMEMBERED_BLOCKS];
+static uint32 remembered_in_pass = 0; /* of the clock sweep */
+
+static Buffer read_block(Relation rel, BlockNumber block);
+
+/* To be called before a scan: forgets what has been remembered for too long. */
+void
+catalogue_heap_fetch_begin(void)
+{
+	uint32 pass;
+
+	StrategySyncStart(&pass, NULL);
+	if (pass == remembered_in_pass)
+		return;
+	MemSet(remembered, 0, sizeof(remembered));
+	remembered_in_pass = pass;
+}
+
+/*
+ * index_getnext_slot() for a heap and an MVCC snapshot: the next row that the
+ * scan's snapshot sees, stored in a slot of the heap's kind; false at the end.
+ * The slot has the only pin, and keeps it until it is cleared or takes the
+ * next row.
+ */
+bool
+catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot)
+{
+	Relation rel = scan->heapRelation;
+	HeapTuple tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	ItemPointer tid;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
+
+	while ((tid = index_getnext_tid(scan, direction)) != NULL)
+	{
+		Buffer buffer = read_block(rel, ItemPointerGetBlockNumber(tid));
+		Buffer vmbuffer = InvalidBuffer;
+		bool found;
+		bool all_dead;
+
+		CHECK_FOR_INTERRUPTS();
+
+		heap_page_prune_opt(rel, buffer, &vmbuffer, false);
+		if (BufferIsValid(vmbuffer))
+			ReleaseBuffer(vmbuffer);
+
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		found = heap_hot_search_buffer(tid, rel, buffer, scan->xs_snapshot, tuple, &all_dead, true);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+		/* The index may drop entries that nobody can see; not in recovery. */
+		if (!scan->xactStartedInRecovery)
+			scan->kill_prior_tuple = all_dead;
+		if (found)
+		{
+			pgstat_count_heap_fetch(scan->indexRelation);
+			tuple->t_self = *tid;
+			slot->tts_tableOid = RelationGetRelid(rel);
+			ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+			return true;
+		}
+		ReleaseBuffer(buffer);
+	}
+
+	return false;
+}
+
+/* ReadBuffer(), which looks where the block was last. */
+static Buffer
+read_block(Relation rel, BlockNumber block)
+{
+	RememberedBlock *place = &remembered[(RelationGetRelid(rel) + block) % REMEMBERED_BLOCKS];
+
+	if (place->block == block && place->relid == RelationGetRelid(rel) &&
+		BufferIsValid(place->buffer) &&
+		ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, place->buffer))
+	{
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+		return place->buffer;
+	}
+
+	place->buffer = InvalidBuffer; /* if there is an ERROR now */
+	place->relid = RelationGetRelid(rel);
+	place->block = block;
+	place->buffer = ReadBuffer(rel, block);
+
+	return place->buffer;
+}

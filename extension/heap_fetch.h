@@ -1,0 +1,17 @@
+/*
+ * heap_fetch.h
+ *		Heap rows by index entry, through buffers that were remembered.
+ */
+#ifndef CATALOGUE_HEAP_FETCH_H
+#define CATALOGUE_HEAP_FETCH_H
+
+#include "catalogue.h"
+
+#include "access/genam.h"
+#include "executor/tuptable.h"
+
+extern void catalogue_heap_fetch_begin(void);
+extern bool catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction,
+										TupleTableSlot *slot);
+
+#endif /* CATALOGUE_HEAP_FETCH_H */
