@@ -92,7 +92,6 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
 
-	catalogue_heap_fetch_begin();
 	scan->rel = rel;
 	scan->index = index;
 	scan->snapshot = snapshot;

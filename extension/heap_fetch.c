@@ -43,7 +43,7 @@ static uint32 remembered_in_pass = 0; /* of the clock sweep */
 
 static Buffer read_block(Relation rel, BlockNumber block);
 
-/* To be called before a scan: forgets what has been remembered for too long. */
+/* To be called before rows are fetched: forgets what was remembered for too long. */
 void
 catalogue_heap_fetch_begin(void)
 {

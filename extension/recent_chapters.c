@@ -15,6 +15,7 @@
 #include "tuple_source.h"
 
 #include "chapter_feed.h"
+#include "heap_fetch.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -206,6 +207,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 		source->index = index_open(source->plan.indexid, AccessShareLock);
 		source->base.slot_ops = table_slot_callbacks(source->rel);
 		check_select_privilege(source, columns);
+		catalogue_heap_fetch_begin();
 	}
 	else
 		source->base.slot_ops = &TTSOpsMinimalTuple;
