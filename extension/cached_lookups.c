@@ -47,10 +47,11 @@ typedef struct LookupSource
 	MemoryContext cxt; /* holds the source and its pin */
 	const Attachment *attachment;
 	Oid universite_type;
-	bool wanted[LOOKUP_ROW_NATTS]; /* columns of cached_lookups() that are looked at */
-	bool row_security;			   /* applies to the caller */
-	LookupPin pin;				   /* holds content while the source is open */
-	uint64 position;			   /* of the next row */
+	int ncolumns; /* that next() stores, from 0 */
+	AttrNumber columns[LOOKUP_ROW_NATTS];
+	bool row_security; /* applies to the caller */
+	LookupPin pin;	   /* holds content while the source is open */
+	uint64 position;   /* of the next row */
 	uint64 end;
 } LookupSource;
 
@@ -64,6 +65,7 @@ static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estim
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods);
+static void project_source(TupleSource *base, int ncolumns, const AttrNumber *columns);
 static bool check_access(const Attachment *attachment);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
@@ -72,8 +74,7 @@ static void open_document(TupleSource *base, const NullableDatum *args, Tuplesto
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
 static bool next_document(TupleSource *base, TupleTableSlot *slot);
-static void store_value(TupleTableSlot *slot, int column, const LookupContent *content,
-						uint32 offset);
+static void store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot);
 static void close_source(TupleSource *base);
 static void end_source(TupleSource *base);
 static void explain_rows(TupleSource *base, List *args, ExplainState *es);
@@ -84,6 +85,7 @@ const TupleSourceMethods catalogue_lookup_row_source = {
 	.selected_column = LOOKUP_ROW_KIND + 1,
 	.estimate = estimate_rows,
 	.begin = begin_rows,
+	.project = project_source,
 	.open = open_rows,
 	.next = next_row,
 	.close = close_source,
@@ -95,6 +97,7 @@ const TupleSourceMethods catalogue_lookup_document_source = {
 	.function = catalogue_cached_lookups_json,
 	.estimate = estimate_document,
 	.begin = begin_document,
+	.project = project_source,
 	.open = open_document,
 	.next = next_document,
 	.close = close_source,
@@ -205,12 +208,7 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 {
-	LookupSource *source = begin_source(funcid, &catalogue_lookup_row_source);
-
-	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
-		source->wanted[i] = bms_is_member(0, columns) || bms_is_member(i + 1, columns);
-
-	return &source->base;
+	return &begin_source(funcid, &catalogue_lookup_row_source)->base;
 }
 
 static TupleSource *
@@ -233,6 +231,10 @@ begin_source(Oid funcid, const TupleSourceMethods *methods)
 	source->base.slot_ops = &TTSOpsVirtual;
 	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "function %u does not return a row type", funcid);
+	source->ncolumns = source->base.tupdesc->natts;
+	Assert(source->ncolumns <= LOOKUP_ROW_NATTS);
+	for (int i = 0; i < source->ncolumns; i++)
+		source->columns[i] = i;
 	source->cxt = cxt;
 	source->attachment = attachment_with_lookups(funcid);
 	get_func_signature(funcid, &argtypes, &nargs);
@@ -242,6 +244,16 @@ begin_source(Oid funcid, const TupleSourceMethods *methods)
 
 	MemoryContextSwitchTo(oldcxt);
 	return source;
+}
+
+static void
+project_source(TupleSource *base, int ncolumns, const AttrNumber *columns)
+{
+	LookupSource *source = (LookupSource *) base;
+
+	source->ncolumns = ncolumns;
+	for (int i = 0; i < ncolumns; i++)
+		source->columns[i] = columns[i] - 1;
 }
 
 /*
@@ -390,22 +402,10 @@ static bool
 next_row(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
-	const LookupContent *content = source->pin.content;
-	const LookupRow *row;
 
 	if (source->position == source->end)
 		return false;
-	row = &content->rows[source->position++];
-
-	ExecClearTuple(slot);
-	for (int i = 0; i < LOOKUP_ROW_NATTS; i++)
-	{
-		if (source->wanted[i])
-			store_value(slot, i, content, row->values[i]);
-		else
-			slot->tts_isnull[i] = true;
-	}
-	ExecStoreVirtualTuple(slot);
+	store_row(source, source->pin.content->rows[source->position++].values, slot);
 
 	return true;
 }
@@ -415,24 +415,34 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
 	const LookupContent *content = source->pin.content;
+	const uint32 offsets[] = {
+		[DOCUMENT_VERSION] = content->version,
+		[DOCUMENT_LOOKUPS] = content->document,
+	};
 
 	if (source->position == source->end)
 		return false;
 	source->position++;
-
-	ExecClearTuple(slot);
-	store_value(slot, DOCUMENT_VERSION, content, content->version);
-	store_value(slot, DOCUMENT_LOOKUPS, content, content->document);
-	ExecStoreVirtualTuple(slot);
+	store_row(source, offsets, slot);
 
 	return true;
 }
 
+/* Points a slot's columns into the content, at values with these offsets. */
 static void
-store_value(TupleTableSlot *slot, int column, const LookupContent *content, uint32 offset)
+store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot)
 {
-	slot->tts_values[column] = catalogue_lookup_value(content, offset);
-	slot->tts_isnull[column] = offset == 0;
+	const LookupContent *content = source->pin.content;
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < source->ncolumns; i++)
+	{
+		uint32 offset = offsets[source->columns[i]];
+
+		slot->tts_values[i] = catalogue_lookup_value(content, offset);
+		slot->tts_isnull[i] = offset == 0;
+	}
+	ExecStoreVirtualTuple(slot);
 }
 
 static void

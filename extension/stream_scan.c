@@ -17,7 +17,8 @@
  *
  * There is no relation behind an RTE_FUNCTION, so scanrelid is 0, and
  * custom_scan_tlist lists the columns that are looked at.  Where these are
- * what the query returns, in its order, there is nothing left to project.
+ * what the query returns, in its order, there is nothing left to project, and
+ * a source that can store just these fills the scan's slot itself.
  * The node's tables are not in the range table either: their OIDs are added
  * to the plan's dependencies, and the source locks them when it begins.
  *
@@ -61,7 +62,7 @@ typedef struct StreamScanState
 	const TupleSourceMethods *methods;
 	List *args; /* of ExprState *; NULL for a Const */
 	TupleSource *source;
-	TupleTableSlot *row; /* of the source's kind */
+	TupleTableSlot *row; /* of the source's kind; NULL where that projects */
 	int ncolumns;		 /* of the scan slot ... */
 	AttrNumber *columns; /* ... and which of the row's they are */
 	AttrNumber last_column;
@@ -72,7 +73,7 @@ static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
 static void add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static int find_tuple_source(Oid funcid);
-static bool collect_columns(RelOptInfo *rel, List **columns);
+static bool collect_columns(RelOptInfo *rel, List *clauses, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
 
@@ -142,7 +143,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	if (!IsA(call, FuncExpr) || (method = find_tuple_source(call->funcid)) < 0)
 		return;
-	if (!collect_columns(rel, &columns))
+	if (!collect_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false), &columns))
 		return;
 
 	tuple_sources[method]->estimate(call->funcid, call->args, &estimate);
@@ -157,7 +158,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.startup_cost = estimate.startup_cost;
 	path->path.total_cost = estimate.total_cost;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_private = list_make2(list_make2_oid(call->funcid, (Oid) method), columns);
+	path->custom_private = list_make2_oid(call->funcid, (Oid) method);
 	path->methods = &path_methods;
 
 	/*
@@ -206,19 +207,16 @@ find_tuple_source(Oid funcid)
 }
 
 /*
- * The columns of the function's row type that the query looks at, as Vars.
- * False for a reference to the row as a whole, which the scan's slot does not
- * have: also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
+ * The columns of the function's row type that the query or these clauses look
+ * at, as Vars.  False for a reference to the row as a whole, which the scan's
+ * slot does not have: also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
  */
 static bool
-collect_columns(RelOptInfo *rel, List **columns)
+collect_columns(RelOptInfo *rel, List *clauses, List **columns)
 {
-	List *exprs = list_copy(rel->reltarget->exprs);
+	List *exprs = list_concat_copy(rel->reltarget->exprs, clauses);
 	Bitmapset *seen = NULL;
 	ListCell *lc;
-
-	foreach(lc, rel->baserestrictinfo)
-		exprs = lappend(exprs, lfirst_node(RestrictInfo, lc)->clause);
 
 	*columns = NIL;
 	foreach(lc, pull_var_clause((Node *) exprs, PVC_RECURSE_PLACEHOLDERS))
@@ -242,9 +240,10 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	List *ids = linitial(best_path->custom_private);
+	List *ids = best_path->custom_private;
 	AttrNumber selected_column = tuple_sources[lsecond_oid(ids)]->selected_column;
 	CustomScan *cscan = makeNode(CustomScan);
+	List *columns;
 	ListCell *lc;
 
 	cscan->scan.plan.targetlist = tlist;
@@ -257,7 +256,11 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 			lappend(cscan->custom_exprs,
 					take_selection(&cscan->scan.plan.qual, rel->relid, selected_column));
 	cscan->custom_private = ids;
-	foreach(lc, (List *) lsecond(best_path->custom_private))
+
+	/* Not the selected column, unless somebody else looks at it too. */
+	if (!collect_columns(rel, cscan->scan.plan.qual, &columns))
+		elog(ERROR, "a stream scan has no whole row");
+	foreach(lc, columns)
 	{
 		Var *var = lfirst_node(Var, lc);
 
@@ -359,7 +362,10 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 
 	state->source = state->methods->begin(state->funcid, estate->es_snapshot, looked_at);
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
-	state->row = MakeSingleTupleTableSlot(state->source->tupdesc, state->source->slot_ops);
+	if (state->methods->project != NULL)
+		state->methods->project(state->source, state->ncolumns, state->columns);
+	else
+		state->row = MakeSingleTupleTableSlot(state->source->tupdesc, state->source->slot_ops);
 }
 
 /*
@@ -384,9 +390,13 @@ check_columns(TupleDesc tupdesc, List *custom_scan_tlist)
 	}
 }
 
+/* The next row, by the short way where nothing is filtered or computed. */
 static TupleTableSlot *
 exec_stream_scan(CustomScanState *node)
 {
+	if (node->ss.ps.qual == NULL && node->ss.ps.ps_ProjInfo == NULL)
+		return next_row(&node->ss);
+
 	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
@@ -403,6 +413,13 @@ next_row(ScanState *ss)
 
 	if (!state->is_open)
 		open_source(state);
+
+	if (row == NULL)
+	{
+		if (!state->methods->next(state->source, slot))
+			ExecClearTuple(slot);
+		return slot;
+	}
 
 	ExecClearTuple(slot);
 	if (!state->methods->next(state->source, row))
@@ -458,7 +475,8 @@ rescan_stream_scan(CustomScanState *node)
 
 	if (state->is_open)
 	{
-		ExecClearTuple(state->row);
+		if (state->row != NULL)
+			ExecClearTuple(state->row);
 		state->methods->close(state->source);
 		state->is_open = false;
 	}
@@ -470,7 +488,8 @@ end_stream_scan(CustomScanState *node)
 {
 	StreamScanState *state = (StreamScanState *) node;
 
-	ExecDropSingleTupleTableSlot(state->row);
+	if (state->row != NULL)
+		ExecDropSingleTupleTableSlot(state->row);
 	if (state->is_open)
 		state->methods->close(state->source);
 	state->methods->end(state->source);

@@ -61,6 +61,13 @@ typedef struct TupleSourceMethods
 	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
 
 	/*
+	 * Has next() store these columns alone, by their numbers, in this order, in
+	 * a virtual slot of that shape.  Not called where all of them are wanted in
+	 * a slot of the row type.  NULL for a source whose rows are tuples.
+	 */
+	void (*project)(TupleSource *source, int ncolumns, const AttrNumber *columns);
+
+	/*
 	 * Starts over with new argument values, which need not outlive the call.
 	 * A source that finds it cannot stream may put all its rows into "store"
 	 * where that is given, and then has nothing left for next().
