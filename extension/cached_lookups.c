@@ -62,10 +62,12 @@ PG_FUNCTION_INFO_V1(catalogue_cached_lookups_support);
 static const Attachment *attachment_with_lookups(Oid funcid);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
-static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
-static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods);
-static void project_source(TupleSource *base, int ncolumns, const AttrNumber *columns);
+static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
+							   int ncolumns);
+static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
+								   int ncolumns);
+static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
+								  const AttrNumber *columns, int ncolumns);
 static bool check_access(const Attachment *attachment);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
@@ -85,7 +87,6 @@ const TupleSourceMethods catalogue_lookup_row_source = {
 	.selected_column = LOOKUP_ROW_KIND + 1,
 	.estimate = estimate_rows,
 	.begin = begin_rows,
-	.project = project_source,
 	.open = open_rows,
 	.next = next_row,
 	.close = close_source,
@@ -97,7 +98,6 @@ const TupleSourceMethods catalogue_lookup_document_source = {
 	.function = catalogue_cached_lookups_json,
 	.estimate = estimate_document,
 	.begin = begin_document,
-	.project = project_source,
 	.open = open_document,
 	.next = next_document,
 	.close = close_source,
@@ -206,19 +206,19 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 }
 
 static TupleSource *
-begin_rows(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
+begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &catalogue_lookup_row_source)->base;
+	return &begin_source(funcid, &catalogue_lookup_row_source, columns, ncolumns)->base;
 }
 
 static TupleSource *
-begin_document(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
+begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &catalogue_lookup_document_source)->base;
+	return &begin_source(funcid, &catalogue_lookup_document_source, columns, ncolumns)->base;
 }
 
 static LookupSource *
-begin_source(Oid funcid, const TupleSourceMethods *methods)
+begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *columns, int ncolumns)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup source",
 											  ALLOCSET_SMALL_SIZES);
@@ -228,13 +228,12 @@ begin_source(Oid funcid, const TupleSourceMethods *methods)
 	int nargs;
 
 	source->base.methods = methods;
-	source->base.slot_ops = &TTSOpsVirtual;
 	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "function %u does not return a row type", funcid);
-	source->ncolumns = source->base.tupdesc->natts;
+	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
 	Assert(source->ncolumns <= LOOKUP_ROW_NATTS);
 	for (int i = 0; i < source->ncolumns; i++)
-		source->columns[i] = i;
+		source->columns[i] = columns != NULL ? columns[i] - 1 : i;
 	source->cxt = cxt;
 	source->attachment = attachment_with_lookups(funcid);
 	get_func_signature(funcid, &argtypes, &nargs);
@@ -244,16 +243,6 @@ begin_source(Oid funcid, const TupleSourceMethods *methods)
 
 	MemoryContextSwitchTo(oldcxt);
 	return source;
-}
-
-static void
-project_source(TupleSource *base, int ncolumns, const AttrNumber *columns)
-{
-	LookupSource *source = (LookupSource *) base;
-
-	source->ncolumns = ncolumns;
-	for (int i = 0; i < ncolumns; i++)
-		source->columns[i] = columns[i] - 1;
 }
 
 /*
@@ -403,6 +392,7 @@ next_row(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
 
+	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
 	store_row(source, source->pin.content->rows[source->position++].values, slot);
@@ -420,6 +410,7 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 		[DOCUMENT_LOOKUPS] = content->document,
 	};
 
+	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
 	source->position++;
@@ -428,13 +419,12 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 	return true;
 }
 
-/* Points a slot's columns into the content, at values with these offsets. */
+/* Points an empty slot's columns into the content, at values with these offsets. */
 static void
 store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot)
 {
 	const LookupContent *content = source->pin.content;
 
-	ExecClearTuple(slot);
 	for (int i = 0; i < source->ncolumns; i++)
 	{
 		uint32 offset = offsets[source->columns[i]];

@@ -400,8 +400,7 @@ select_list(Oid relid, const Bitmapset *columns)
 			continue;
 		if (buf.len > 0)
 			appendStringInfoString(&buf, ", ");
-		if (bms_is_member(0, columns) || bms_is_member(att->attnum, columns) ||
-			get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+		if (bms_is_member(att->attnum, columns) || get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
 			appendStringInfoString(&buf, quote_identifier(NameStr(att->attname)));
 		else
 			appendStringInfo(&buf, "NULL::%s",

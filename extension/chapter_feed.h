@@ -94,7 +94,7 @@ typedef struct ChapterFeed
 	SPIPlanPtr reference;	  /* one filière from the start */
 	ReferencePlan plan;		  /* what it looked like last */
 	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream ... */
-	Bitmapset *leg_columns;	  /* ... and the columns that it reads; 0 for all */
+	Bitmapset *leg_columns;	  /* ... and the columns that it reads */
 	SPIPlanPtr position;	  /* created_at of an id */
 } ChapterFeed;
 
@@ -117,7 +117,7 @@ extern ChapterScan *catalogue_chapter_scan_begin(Relation rel, Relation index, S
 												 int nfilieres);
 extern bool catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *plan,
 									  Datum id, NullableDatum *created_at);
-extern bool catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot);
+extern TupleTableSlot *catalogue_chapter_scan_next(ChapterScan *scan);
 extern uint64 catalogue_chapter_scan_rows_read(const ChapterScan *scan);
 extern int catalogue_chapter_scan_merged(const ChapterScan *scan);
 extern void catalogue_chapter_scan_end(ChapterScan *scan);

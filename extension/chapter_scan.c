@@ -43,7 +43,7 @@ typedef struct FiliereScan
 	Datum filiere;
 	ChapterLeg leg;
 	IndexScanDesc scan;	  /* NULL between legs, and at the end */
-	TupleTableSlot *slot; /* current row, where several are merged */
+	TupleTableSlot *slot; /* current row */
 	bool undated;
 	Datum created_at; /* of the current row, in the slot's memory */
 	Datum id;
@@ -72,7 +72,7 @@ static int compare_filieres(const void *a, const void *b, void *index);
 static bool start_leg(ChapterScan *scan, FiliereScan *filiere);
 static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
 static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
-static bool advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot);
+static bool advance(ChapterScan *scan, FiliereScan *filiere);
 static void start_merge(ChapterScan *scan);
 static MemoryContext merged_scans_context(int nscans);
 static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
@@ -108,6 +108,7 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 	{
 		scan->filieres[i].filiere = filieres[i];
 		scan->filieres[i].leg = position->first_leg;
+		scan->filieres[i].slot = table_slot_create(rel, NULL);
 	}
 	if (scan->nfilieres > 1)
 		start_merge(scan);
@@ -151,18 +152,19 @@ catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *
 }
 
 /*
- * Stores the next chapter, in a slot of the table's kind; false at the end.
+ * The next chapter, in a slot of the table's kind that holds it until the next
+ * call; NULL at the end.
  *
  * The filière at the top of the heap is moved on only when the next row is
  * asked for, so that n rows cost n + k reads and not one more each.
  */
-bool
-catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot)
+TupleTableSlot *
+catalogue_chapter_scan_next(ChapterScan *scan)
 {
 	FiliereScan *filiere = scan->last_returned;
 
 	if (scan->heap == NULL)
-		return scan->nfilieres > 0 && advance(scan, scan->filieres, slot);
+		return scan->nfilieres > 0 && advance(scan, scan->filieres) ? scan->filieres->slot : NULL;
 
 	if (filiere != NULL)
 	{
@@ -173,13 +175,12 @@ catalogue_chapter_scan_next(ChapterScan *scan, TupleTableSlot *slot)
 		scan->last_returned = NULL;
 	}
 	if (binaryheap_empty(scan->heap))
-		return false;
+		return NULL;
 
 	filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
-	ExecCopySlot(slot, filiere->slot);
 	scan->last_returned = filiere;
 
-	return true;
+	return filiere->slot;
 }
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */
@@ -202,8 +203,7 @@ catalogue_chapter_scan_end(ChapterScan *scan)
 {
 	for (int i = 0; i < scan->nfilieres; i++)
 	{
-		if (scan->filieres[i].slot != NULL)
-			ExecDropSingleTupleTableSlot(scan->filieres[i].slot);
+		ExecDropSingleTupleTableSlot(scan->filieres[i].slot);
 		if (scan->filieres[i].scan != NULL)
 			index_endscan(scan->filieres[i].scan);
 	}
@@ -339,13 +339,13 @@ init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
 	key->sk_argument = PointerGetDatum(members);
 }
 
-/* Puts a filière's next row into the slot; false when all its legs are done. */
+/* Puts a filière's next row into its slot; false when all its legs are done. */
 static bool
-advance(ChapterScan *scan, FiliereScan *filiere, TupleTableSlot *slot)
+advance(ChapterScan *scan, FiliereScan *filiere)
 {
 	while (filiere->scan != NULL || start_leg(scan, filiere))
 	{
-		if (catalogue_heap_getnext_slot(filiere->scan, scan->plan->direction, slot))
+		if (catalogue_heap_getnext_slot(filiere->scan, scan->plan->direction, filiere->slot))
 		{
 			scan->rows_read++;
 			return true;
@@ -371,7 +371,6 @@ start_merge(ChapterScan *scan)
 	{
 		FiliereScan *filiere = &scan->filieres[i];
 
-		filiere->slot = table_slot_create(scan->rel, NULL);
 		if (advance_merged(scan, filiere))
 			binaryheap_add_unordered(scan->heap, PointerGetDatum(filiere));
 	}
@@ -411,7 +410,7 @@ advance_merged(ChapterScan *scan, FiliereScan *filiere)
 {
 	bool isnull;
 
-	if (!advance(scan, filiere, filiere->slot))
+	if (!advance(scan, filiere))
 		return false;
 	filiere->created_at =
 		slot_getattr(filiere->slot, scan->plan->created_at_attno, &filiere->undated);

@@ -31,10 +31,10 @@ catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods
 	memcpy(args, fcinfo->args, fcinfo->nargs * sizeof(NullableDatum));
 	args[fcinfo->nargs].isnull = true;
 
-	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), bms_make_singleton(0));
+	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), NULL, 0);
 	methods->open(source, args, rsinfo->setResult);
 
-	slot = MakeSingleTupleTableSlot(source->tupdesc, source->slot_ops);
+	slot = MakeSingleTupleTableSlot(source->tupdesc, &TTSOpsVirtual);
 	while (methods->next(source, slot))
 	{
 		CHECK_FOR_INTERRUPTS();

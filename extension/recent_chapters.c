@@ -41,13 +41,16 @@ typedef struct ChapterSource
 	Snapshot snapshot;
 	MemoryContext page_cxt; /* what one open() makes; reset by close() */
 	Relation rel;
-	Relation index;			  /* NULL where the executor has to do it */
-	const Bitmapset *columns; /* that are looked at */
+	Relation index;		 /* NULL where the executor has to do it */
+	AttrNumber *columns; /* that are looked at, as next() stores them ... */
+	int ncolumns;
+	AttrNumber last_column; /* ... and the greatest of them */
 
 	ChapterPosition position;
-	int64 remaining;		 /* rows still to be returned; all of them at once if stored */
-	ChapterScan *scan;		 /* streaming */
-	Tuplestorestate *stored; /* not streaming */
+	int64 remaining;			/* rows still to be returned; all of them at once if stored */
+	ChapterScan *scan;			/* streaming */
+	Tuplestorestate *stored;	/* not streaming ... */
+	TupleTableSlot *stored_row; /* ... and its current row */
 
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
 	uint64 rows_read;
@@ -60,8 +63,11 @@ PG_FUNCTION_INFO_V1(catalogue_recent_chapters_support);
 static void estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static double estimated_length(const Node *array);
 static double requested_rows(List *args);
-static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
-static void check_select_privilege(ChapterSource *source, const Bitmapset *columns);
+static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
+								   int ncolumns);
+static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
+static void check_select_privilege(ChapterSource *source);
+static bool may_select(const ChapterSource *source, AttrNumber attnum);
 static void open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
 static void find_position(ChapterSource *source, const NullableDatum *before_id,
 						  const NullableDatum *before_at);
@@ -186,7 +192,7 @@ requested_rows(List *args)
  * opens the index if there is one to stream from.
  */
 static TupleSource *
-begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
+begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
 	ChapterFeed *feed = catalogue_chapter_feed(funcid);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
@@ -194,25 +200,35 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
 	source->base.methods = &catalogue_chapter_source;
 	source->feed = feed;
 	source->snapshot = snapshot;
-	source->columns = columns;
 	source->page_cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
 	source->plan = *catalogue_chapter_reference_plan(feed);
 	source->rel = table_open(feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
+	set_columns(source, columns, ncolumns);
 
 	if (source->plan.not_streamed == NULL)
 	{
 		source->index = index_open(source->plan.indexid, AccessShareLock);
-		source->base.slot_ops = table_slot_callbacks(source->rel);
-		check_select_privilege(source, columns);
+		check_select_privilege(source);
 		catalogue_heap_fetch_begin();
 	}
-	else
-		source->base.slot_ops = &TTSOpsMinimalTuple;
 
 	return &source->base;
+}
+
+/* Notes the columns; those that have been dropped hold what they held. */
+static void
+set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns)
+{
+	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
+	source->columns = palloc(sizeof(AttrNumber) * source->ncolumns);
+	for (int i = 0; i < source->ncolumns; i++)
+	{
+		source->columns[i] = columns != NULL ? columns[i] : i + 1;
+		source->last_column = Max(source->last_column, source->columns[i]);
+	}
 }
 
 /*
@@ -220,32 +236,29 @@ begin_chapters(Oid funcid, Snapshot snapshot, const Bitmapset *columns)
  * Where the executor runs the saved plan, it checks for itself.
  */
 static void
-check_select_privilege(ChapterSource *source, const Bitmapset *columns)
+check_select_privilege(ChapterSource *source)
 {
-	Oid relid = source->feed->relid;
-	int attnum = -1;
+	const ReferencePlan *plan = &source->plan;
 	bool granted;
 
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+	if (pg_class_aclcheck(source->feed->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		return;
 
-	if (bms_is_member(0, columns))
-		granted =
-			pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK;
-	else
-	{
-		granted = pg_attribute_aclcheck(relid, source->plan.filiere_attno, GetUserId(),
-										ACL_SELECT) == ACLCHECK_OK &&
-				  pg_attribute_aclcheck(relid, source->plan.created_at_attno, GetUserId(),
-										ACL_SELECT) == ACLCHECK_OK &&
-				  pg_attribute_aclcheck(relid, source->plan.id_attno, GetUserId(), ACL_SELECT) ==
-					  ACLCHECK_OK;
-		while (granted && (attnum = bms_next_member(columns, attnum)) >= 0)
-			granted = pg_attribute_aclcheck(relid, attnum, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-	}
+	granted = may_select(source, plan->filiere_attno) &&
+			  may_select(source, plan->created_at_attno) && may_select(source, plan->id_attno);
+	for (int i = 0; granted && i < source->ncolumns; i++)
+		granted = may_select(source, source->columns[i]);
 	if (!granted)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(source->rel->rd_rel->relkind),
 					   RelationGetRelationName(source->rel));
+}
+
+static bool
+may_select(const ChapterSource *source, AttrNumber attnum)
+{
+	return TupleDescAttr(source->base.tupdesc, attnum - 1)->attisdropped ||
+		   pg_attribute_aclcheck(source->feed->relid, attnum, GetUserId(), ACL_SELECT) ==
+			   ACLCHECK_OK;
 }
 
 static void
@@ -276,6 +289,8 @@ open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *sto
 		else
 		{
 			source->stored = tuplestore_begin_heap(false, false, work_mem);
+			source->stored_row =
+				MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
 			run_legs(source, &args[ARG_FILIERE], source->stored);
 		}
 	}
@@ -431,6 +446,10 @@ static void
 run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store)
 {
 	int64 remaining = source->remaining;
+	Bitmapset *columns = NULL;
+
+	for (int i = 0; i < source->ncolumns; i++)
+		columns = bms_add_member(columns, source->columns[i]);
 
 	SPI_connect();
 	for (ChapterLeg leg = source->position.first_leg; leg != LEG_END && remaining > 0;
@@ -447,8 +466,7 @@ run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *s
 
 		SetTuplestoreDestReceiverParams(dest, store, source->page_cxt, false, source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		ret = SPI_execute_plan_extended(catalogue_chapter_leg_plan(source->feed, leg,
-																   source->columns),
+		ret = SPI_execute_plan_extended(catalogue_chapter_leg_plan(source->feed, leg, columns),
 										&options);
 		if (ret != SPI_OK_SELECT)
 			elog(ERROR, "reading chapters failed: %s", SPI_result_code_string(ret));
@@ -458,23 +476,41 @@ run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *s
 	SPI_finish();
 }
 
+/*
+ * The values point into the chapter's own slot, which is pinned until the next
+ * one is asked for.
+ */
 static bool
 next_chapter(TupleSource *base, TupleTableSlot *slot)
 {
 	ChapterSource *source = (ChapterSource *) base;
+	TupleTableSlot *row = NULL;
 
+	ExecClearTuple(slot);
 	if (source->remaining <= 0)
 		return false;
 
-	if (source->index == NULL)
-		return source->stored != NULL && tuplestore_gettupleslot(source->stored, true, false, slot);
-
-	if (!catalogue_chapter_scan_next(source->scan, slot))
+	if (source->scan != NULL)
+	{
+		row = catalogue_chapter_scan_next(source->scan);
+		source->remaining--;
+	}
+	else if (source->stored != NULL &&
+			 tuplestore_gettupleslot(source->stored, true, false, source->stored_row))
+		row = source->stored_row;
+	if (row == NULL)
 	{
 		source->remaining = 0;
 		return false;
 	}
-	source->remaining--;
+
+	slot_getsomeattrs(row, source->last_column);
+	for (int i = 0; i < source->ncolumns; i++)
+	{
+		slot->tts_values[i] = row->tts_values[source->columns[i] - 1];
+		slot->tts_isnull[i] = row->tts_isnull[source->columns[i] - 1];
+	}
+	ExecStoreVirtualTuple(slot);
 
 	return true;
 }
@@ -492,7 +528,10 @@ close_chapters(TupleSource *base)
 	}
 	source->scan = NULL;
 	if (source->stored != NULL)
+	{
+		ExecDropSingleTupleTableSlot(source->stored_row);
 		tuplestore_end(source->stored);
+	}
 	source->stored = NULL;
 	MemoryContextReset(source->page_cxt);
 }

@@ -62,10 +62,6 @@ typedef struct StreamScanState
 	const TupleSourceMethods *methods;
 	List *args; /* of ExprState *; NULL for a Const */
 	TupleSource *source;
-	TupleTableSlot *row; /* of the source's kind; NULL where that projects */
-	int ncolumns;		 /* of the scan slot ... */
-	AttrNumber *columns; /* ... and which of the row's they are */
-	AttrNumber last_column;
 	bool is_open;
 } StreamScanState;
 
@@ -336,7 +332,8 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
-	Bitmapset *looked_at = NULL;
+	AttrNumber *columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
+	int ncolumns = 0;
 	AclResult aclresult;
 	ListCell *lc;
 
@@ -345,27 +342,16 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 			lappend(state->args,
 					IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
-	state->columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
 	foreach(lc, cscan->custom_scan_tlist)
-	{
-		Var *var = castNode(Var, lfirst_node(TargetEntry, lc)->expr);
-
-		state->columns[state->ncolumns++] = var->varattno;
-		state->last_column = Max(state->last_column, var->varattno);
-		looked_at = bms_add_member(looked_at, var->varattno);
-	}
+		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
 
 	aclresult = object_aclcheck(ProcedureRelationId, state->funcid, GetUserId(), ACL_EXECUTE);
 	if (aclresult != ACLCHECK_OK)
 		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
 	InvokeFunctionExecuteHook(state->funcid);
 
-	state->source = state->methods->begin(state->funcid, estate->es_snapshot, looked_at);
+	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns);
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
-	if (state->methods->project != NULL)
-		state->methods->project(state->source, state->ncolumns, state->columns);
-	else
-		state->row = MakeSingleTupleTableSlot(state->source->tupdesc, state->source->slot_ops);
 }
 
 /*
@@ -395,44 +381,24 @@ static TupleTableSlot *
 exec_stream_scan(CustomScanState *node)
 {
 	if (node->ss.ps.qual == NULL && node->ss.ps.ps_ProjInfo == NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		return next_row(&node->ss);
+	}
 
 	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
-/*
- * Puts the columns of the next row into the scan slot.  They point into the
- * row, which stays pinned until the one after it is asked for.
- */
 static TupleTableSlot *
 next_row(ScanState *ss)
 {
 	StreamScanState *state = (StreamScanState *) ss;
-	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
-	TupleTableSlot *row = state->row;
 
 	if (!state->is_open)
 		open_source(state);
+	state->methods->next(state->source, ss->ss_ScanTupleSlot);
 
-	if (row == NULL)
-	{
-		if (!state->methods->next(state->source, slot))
-			ExecClearTuple(slot);
-		return slot;
-	}
-
-	ExecClearTuple(slot);
-	if (!state->methods->next(state->source, row))
-		return slot;
-
-	slot_getsomeattrs(row, state->last_column);
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		slot->tts_values[i] = row->tts_values[state->columns[i] - 1];
-		slot->tts_isnull[i] = row->tts_isnull[state->columns[i] - 1];
-	}
-
-	return ExecStoreVirtualTuple(slot);
+	return ss->ss_ScanTupleSlot;
 }
 
 /* Not reached: a query with row marks looks at whole rows, and has no node. */
@@ -475,8 +441,6 @@ rescan_stream_scan(CustomScanState *node)
 
 	if (state->is_open)
 	{
-		if (state->row != NULL)
-			ExecClearTuple(state->row);
 		state->methods->close(state->source);
 		state->is_open = false;
 	}
@@ -488,8 +452,6 @@ end_stream_scan(CustomScanState *node)
 {
 	StreamScanState *state = (StreamScanState *) node;
 
-	if (state->row != NULL)
-		ExecDropSingleTupleTableSlot(state->row);
 	if (state->is_open)
 		state->methods->close(state->source);
 	state->methods->end(state->source);

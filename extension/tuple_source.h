@@ -17,8 +17,8 @@
 
 #include "catalogue.h"
 
+#include "access/attnum.h"
 #include "executor/tuptable.h"
-#include "nodes/bitmapset.h"
 #include "nodes/primnodes.h"
 #include "utils/snapshot.h"
 #include "utils/tuplestore.h"
@@ -55,17 +55,11 @@ typedef struct TupleSourceMethods
 
 	/*
 	 * Prepares to answer calls of the function, under a snapshot, in the
-	 * current memory context.  Checks the caller's rights on the columns that
-	 * will be looked at: attribute numbers, 0 for all of them.
+	 * current memory context.  The columns, by their numbers, are those that
+	 * will be looked at, in the order in which next() stores them; NULL for
+	 * all of the row type.  Checks the caller's rights on them.
 	 */
-	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const Bitmapset *columns);
-
-	/*
-	 * Has next() store these columns alone, by their numbers, in this order, in
-	 * a virtual slot of that shape.  Not called where all of them are wanted in
-	 * a slot of the row type.  NULL for a source whose rows are tuples.
-	 */
-	void (*project)(TupleSource *source, int ncolumns, const AttrNumber *columns);
+	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call.
@@ -74,7 +68,11 @@ typedef struct TupleSourceMethods
 	 */
 	void (*open)(TupleSource *source, const NullableDatum *args, Tuplestorestate *store);
 
-	/* Stores the next row in a slot of the source's kind; false at the end. */
+	/*
+	 * Stores the columns of the next row in a virtual slot of their shape;
+	 * false at the end, and then the slot is empty.  The values point into
+	 * memory that holds until the next call.
+	 */
 	bool (*next)(TupleSource *source, TupleTableSlot *slot);
 
 	void (*close)(TupleSource *source);
@@ -91,8 +89,7 @@ typedef struct TupleSourceMethods
 struct TupleSource
 {
 	const TupleSourceMethods *methods;
-	TupleDesc tupdesc;				   /* of the slots that next() takes ... */
-	const TupleTableSlotOps *slot_ops; /* ... and their kind */
+	TupleDesc tupdesc; /* of the row type */
 };
 
 /* recent_chapters.c */
