@@ -411,12 +411,15 @@ static SPIPlanPtr
 prepare_delete_by_index(const DeletionEdge *edge)
 {
 	int save_nestlevel = NewGUCNestLevel();
+	DeletionUser saved;
 	SPIPlanPtr plan;
 
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
+	/* Under row-level security a plan is good for the role that it was made for. */
+	catalogue_become_owner(edge->child->owner, &saved);
 	plan =
 		prepare(edge, false, CURSOR_OPT_GENERIC_PLAN,
 				edge->match_any != NULL
@@ -424,6 +427,7 @@ prepare_delete_by_index(const DeletionEdge *edge)
 					: psprintf("DELETE FROM %s AS c USING %s WHERE %s", edge->child->name,
 							   parents_as_rows(edge), edge->match));
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	catalogue_restore_user(&saved);
 	AtEOXact_GUC(true, save_nestlevel);
 
 	return plan;

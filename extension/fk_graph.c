@@ -744,6 +744,7 @@ index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const L
 {
 	bool isnull;
 	oidvector *opclasses;
+	oidvector *collations;
 	ListCell *lc;
 
 	if (!index->indisvalid || index->indnkeyatts < list_length(pairs) ||
@@ -751,6 +752,8 @@ index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const L
 		return false;
 	opclasses = (oidvector *) DatumGetPointer(
 		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+	collations = (oidvector *) DatumGetPointer(
+		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
 
 	foreach(lc, pairs)
 	{
@@ -761,6 +764,7 @@ index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const L
 		for (int i = 0; i < list_length(pairs); i++)
 			found =
 				found || (index->indkey.values[i] == attnum &&
+						  collations->values[i] == pair->parent_collation &&
 						  op_in_opfamily(pair->equal, get_opclass_family(opclasses->values[i])));
 		if (!found)
 			return false;
