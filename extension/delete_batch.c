@@ -84,7 +84,8 @@ static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *par
 static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static int next_slice(int batch_size, int nparents, uint64 nchildren);
-static SPIPlanPtr prepare_delete_by_index(const DeletionEdge *edge);
+static SPIPlanPtr prepare_by_index(const DeletionEdge *edge, const char *query);
+static char *delete_children(const DeletionEdge *edge);
 static Tuplestorestate *read_children(Deletion *deletion, DeletionEdge *edge,
 									  DeletionBatch *parents, bool lock);
 static void lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
@@ -359,7 +360,7 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	int next = 0;
 
 	if (edge->delete_by_index == NULL)
-		edge->delete_by_index = prepare_delete_by_index(edge);
+		edge->delete_by_index = prepare_by_index(edge, delete_children(edge));
 
 	while (next < parents->nrows && !deletion->restart)
 	{
@@ -408,7 +409,7 @@ next_slice(int batch_size, int nparents, uint64 nchildren)
  * them, then the rows in the order of the table.
  */
 static SPIPlanPtr
-prepare_delete_by_index(const DeletionEdge *edge)
+prepare_by_index(const DeletionEdge *edge, const char *query)
 {
 	int save_nestlevel = NewGUCNestLevel();
 	DeletionUser saved;
@@ -420,17 +421,22 @@ prepare_delete_by_index(const DeletionEdge *edge)
 							 true, 0, false);
 	/* Under row-level security a plan is good for the role that it was made for. */
 	catalogue_become_owner(edge->child->owner, &saved);
-	plan =
-		prepare(edge, false, CURSOR_OPT_GENERIC_PLAN,
-				edge->match_any != NULL
-					? psprintf("DELETE FROM %s AS c WHERE %s", edge->child->name, edge->match_any)
-					: psprintf("DELETE FROM %s AS c USING %s WHERE %s", edge->child->name,
-							   parents_as_rows(edge), edge->match));
+	plan = prepare(edge, false, CURSOR_OPT_GENERIC_PLAN, query);
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
 	catalogue_restore_user(&saved);
 	AtEOXact_GUC(true, save_nestlevel);
 
 	return plan;
+}
+
+static char *
+delete_children(const DeletionEdge *edge)
+{
+	if (edge->match_any != NULL)
+		return psprintf("DELETE FROM %s AS c WHERE %s", edge->child->name, edge->match_any);
+
+	return psprintf("DELETE FROM %s AS c USING %s WHERE %s", edge->child->name,
+					parents_as_rows(edge), edge->match);
 }
 
 /*
@@ -442,10 +448,14 @@ read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, bo
 {
 	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
 
-	/* The planner must see how many parents there are: a set may call for a hash. */
 	if (*plan == NULL)
-		*plan = prepare(edge, false, CURSOR_OPT_CUSTOM_PLAN,
-						select_children(edge, "", edge->match_any, lock));
+	{
+		char *query = select_children(edge, "", edge->match_any, lock);
+
+		/* Without an index the planner must see how many keys there are, to hash them. */
+		*plan = edge->indexed ? prepare_by_index(edge, query)
+							  : prepare(edge, false, CURSOR_OPT_CUSTOM_PLAN, query);
+	}
 
 	return collect(deletion, &(Statement){.plan = *plan,
 										  .owner = edge->child->owner,
