@@ -84,7 +84,6 @@ static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *par
 static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static int next_slice(int batch_size, int nparents, uint64 nchildren);
-static SPIPlanPtr prepare_by_index(const DeletionEdge *edge, const char *query);
 static char *delete_children(const DeletionEdge *edge);
 static Tuplestorestate *read_children(Deletion *deletion, DeletionEdge *edge,
 									  DeletionBatch *parents, bool lock);
@@ -104,6 +103,7 @@ static char *parents_as_rows(const DeletionEdge *edge);
 static char *key_columns(const List *keys);
 static SPIPlanPtr prepare(const DeletionEdge *edge, bool tids, int cursor_options,
 						  const char *query);
+static void make_generic_plan(SPIPlanPtr plan);
 static TupleDesc plan_result_desc(SPIPlanPtr plan);
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
 static uint64 run_statement(Deletion *deletion, const Statement *statement);
@@ -360,7 +360,8 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	int next = 0;
 
 	if (edge->delete_by_index == NULL)
-		edge->delete_by_index = prepare_by_index(edge, delete_children(edge));
+		edge->delete_by_index =
+			prepare(edge, false, CURSOR_OPT_GENERIC_PLAN, delete_children(edge));
 
 	while (next < parents->nrows && !deletion->restart)
 	{
@@ -404,31 +405,6 @@ next_slice(int batch_size, int nparents, uint64 nchildren)
 	return (int) Max(Min(slice, Min(2.0 * nparents, batch_size)), 1);
 }
 
-/*
- * Planned once, without a look at the keys: one scan of the index for all of
- * them, then the rows in the order of the table.
- */
-static SPIPlanPtr
-prepare_by_index(const DeletionEdge *edge, const char *query)
-{
-	int save_nestlevel = NewGUCNestLevel();
-	DeletionUser saved;
-	SPIPlanPtr plan;
-
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	/* Under row-level security a plan is good for the role that it was made for. */
-	catalogue_become_owner(edge->child->owner, &saved);
-	plan = prepare(edge, false, CURSOR_OPT_GENERIC_PLAN, query);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	catalogue_restore_user(&saved);
-	AtEOXact_GUC(true, save_nestlevel);
-
-	return plan;
-}
-
 static char *
 delete_children(const DeletionEdge *edge)
 {
@@ -448,14 +424,11 @@ read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, bo
 {
 	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
 
+	/* Without an index the planner must see how many keys there are, to hash them. */
 	if (*plan == NULL)
-	{
-		char *query = select_children(edge, "", edge->match_any, lock);
-
-		/* Without an index the planner must see how many keys there are, to hash them. */
-		*plan = edge->indexed ? prepare_by_index(edge, query)
-							  : prepare(edge, false, CURSOR_OPT_CUSTOM_PLAN, query);
-	}
+		*plan =
+			prepare(edge, false, edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+					select_children(edge, "", edge->match_any, lock));
 
 	return collect(deletion, &(Statement){.plan = *plan,
 										  .owner = edge->child->owner,
@@ -687,6 +660,31 @@ prepare(const DeletionEdge *edge, bool tids, int cursor_options, const char *que
 	return plan;
 }
 
+/*
+ * Sees to the plan of a statement that is planned without a look at its
+ * parameters: one scan of an index for all keys, then the rows in the order of
+ * the table; or the rows by their TIDs.  Other plans are bad for a whole batch
+ * but may look good to the planner, which expects ten of each.
+ */
+static void
+make_generic_plan(SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	int save_nestlevel;
+
+	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
+		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
+		return;
+
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	AtEOXact_GUC(true, save_nestlevel);
+}
+
 /* The rows of a statement as a list, which the caller ends. */
 static Tuplestorestate *
 collect(Deletion *deletion, Statement *statement)
@@ -748,6 +746,7 @@ run_statement(Deletion *deletion, const Statement *statement)
 	deletion->watch.proven = statement->proven;
 	deletion->watch.limit = statement->limit;
 	catalogue_become_owner(statement->owner, &saved);
+	make_generic_plan(statement->plan);
 	rows = execute(statement->plan, &options);
 	catalogue_restore_user(&saved);
 	deletion->watch.own_params = NULL;
