@@ -118,7 +118,7 @@ static bool fill_batch(Deletion *deletion, const DeletionTable *table, Tuplestor
 static void append_row(Deletion *deletion, const DeletionTable *table, DeletionBatch *batch,
 					   const Datum *values, const bool *isnull);
 static void enlarge_batch(Deletion *deletion, int nkeys, DeletionBatch *batch);
-static void free_batch(const DeletionTable *table, DeletionBatch *batch);
+static void free_batch(DeletionBatch *batch);
 static Datum key_array(const DeletionKey *key, const DeletionColumn *column, int first, int n);
 static Datum tid_array(const DeletionBatch *batch);
 
@@ -342,7 +342,7 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	deletion->frames = frame->outer;
 	tuplestore_end(frame->children);
 	pfree(frame);
-	free_batch(child, &batch);
+	free_batch(&batch);
 
 	return complete;
 }
@@ -745,6 +745,7 @@ run_statement(Deletion *deletion, const Statement *statement)
 	deletion->watch.own_params = params;
 	deletion->watch.proven = statement->proven;
 	deletion->watch.limit = statement->limit;
+	deletion->watch.limit_reached = false;
 	catalogue_become_owner(statement->owner, &saved);
 	make_generic_plan(statement->plan);
 	rows = execute(statement->plan, &options);
@@ -786,7 +787,8 @@ note_professor(Deletion *deletion, ProfessorStatement statement)
 		deletion->professors = catalogue_fk_graph_table(deletion->graph, relid);
 		if (deletion->professors == NULL)
 			elog(ERROR, "table %u is not part of the graph", relid);
-		deletion->professor.nrows = 0;
+		/* In a new graph he may have other keys. */
+		free_batch(&deletion->professor);
 		append_row(deletion, deletion->professors, &deletion->professor, values + 1, isnull + 1);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -943,6 +945,7 @@ enlarge_batch(Deletion *deletion, int nkeys, DeletionBatch *batch)
 		batch->cxt =
 			AllocSetContextCreate(deletion->cxt, "catalogue deletion batch", ALLOCSET_SMALL_SIZES);
 		batch->tids = palloc(allocated * sizeof(ItemPointerData));
+		batch->nkeys = nkeys;
 		batch->keys = palloc(nkeys * sizeof(DeletionColumn));
 		for (int i = 0; i < nkeys; i++)
 		{
@@ -963,19 +966,22 @@ enlarge_batch(Deletion *deletion, int nkeys, DeletionBatch *batch)
 	MemoryContextSwitchTo(oldcxt);
 }
 
+/* Frees what a batch holds; it is empty then, and may become another table's. */
 static void
-free_batch(const DeletionTable *table, DeletionBatch *batch)
+free_batch(DeletionBatch *batch)
 {
-	if (batch->allocated == 0)
-		return;
-	for (int i = 0; i < list_length(table->keys); i++)
+	if (batch->allocated > 0)
 	{
-		pfree(batch->keys[i].values);
-		pfree(batch->keys[i].nulls);
+		for (int i = 0; i < batch->nkeys; i++)
+		{
+			pfree(batch->keys[i].values);
+			pfree(batch->keys[i].nulls);
+		}
+		pfree(batch->keys);
+		pfree(batch->tids);
+		MemoryContextDelete(batch->cxt);
 	}
-	pfree(batch->keys);
-	pfree(batch->tids);
-	MemoryContextDelete(batch->cxt);
+	*batch = (DeletionBatch){0};
 }
 
 static Datum

@@ -176,6 +176,7 @@ typedef struct DeletionBatch
 {
 	ItemPointerData *tids;
 	DeletionColumn *keys; /* one for each of the table's */
+	int nkeys;
 	int nrows;
 	int allocated;
 	MemoryContext cxt; /* of values by reference */

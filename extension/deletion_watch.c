@@ -239,7 +239,6 @@ watch_executor_end(QueryDesc *query)
 static void
 impose_limit(DeletionWatch *watch, PlanState *rows)
 {
-	watch->limit_reached = false;
 	watch->next_row = rows->ExecProcNodeReal;
 	ExecSetExecProcNode(rows, next_row_within_limit);
 }

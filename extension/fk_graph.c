@@ -850,7 +850,8 @@ order_tables(GraphBuilder *builder)
 		{
 			DeletionEdge *edge = lfirst(lc2);
 
-			if (edge->walked && (edge->child->has_triggers || !edge->child->quiet_below))
+			if (edge->action != EDGE_BLOCK &&
+				(edge->child->has_triggers || !edge->child->quiet_below))
 				table->quiet_below = false;
 		}
 		foreach(lc2, table->children)

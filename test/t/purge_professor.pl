@@ -135,9 +135,15 @@ check_consistency('lock timeout', 'p3');
 $node->safe_psql('postgres', "CALL purge_professor('p3', 100)");
 check_consistency('lock timeout, called again', 'p3');
 
-# Two at once, and a new chapter meanwhile
+# Two at once, and meanwhile a new chapter, and a new table that refers to the
+# professors by a new column
 ($handle, $err) = start_purge('p4');
 $node->safe_psql('postgres', <<'SQL');
+ALTER TABLE professeurs ADD badge integer;
+UPDATE professeurs SET badge = id;
+ALTER TABLE professeurs ADD UNIQUE (badge);
+CREATE TABLE badges (badge integer REFERENCES professeurs (badge) ON DELETE CASCADE);
+INSERT INTO badges SELECT badge FROM professeurs WHERE username = 'p4';
 INSERT INTO chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
 VALUES ('u', 'f', 'l', 'm', 'L1', 'S1', 'new', 't', 'p4');
 SQL
@@ -148,6 +154,7 @@ is($$err, '', 'the first of two purges ends well');
 like($stderr, qr/waiting for another purge of professor "p4"/, 'the second says that it waits');
 like($stderr, qr/professor "p4" does not exist/, 'and finds nothing left');
 is( $node->safe_psql('postgres', "SELECT count(*) FROM chapitres_complets WHERE created_by = 'p4'"), '0', 'the new chapter went too');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM badges'), '0', 'and the row of the new table');
 
 # A killed backend takes the server down and up; so does an immediate stop.
 ($handle, $err) = start_purge('p5');
