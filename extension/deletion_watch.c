@@ -110,8 +110,7 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 	if (watch->graph->outbox_insert == NULL)
 	{
 		Oid argtypes[1] = {TEXTARRAYOID};
-		char *query = psprintf("INSERT INTO %s (path) SELECT u.path FROM pg_catalog.unnest($1)"
-							   " WITH ORDINALITY AS u (path, i) ORDER BY u.i",
+		char *query = psprintf("INSERT INTO %s (path) SELECT pg_catalog.unnest($1)",
 							   catalogue_relation_name(watch->attachment->deleted_files));
 
 		watch->graph->outbox_insert = SPI_prepare(query, lengthof(argtypes), argtypes);
