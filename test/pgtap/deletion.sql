@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
-SELECT plan(53);
+SELECT plan(55);
 
 CREATE SCHEMA app;
 SELECT catalogue.create_tables('app') \g /dev/null
@@ -241,6 +241,25 @@ SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_profess
 	WHERE relation::text IN ('visits', 'lessons', 'marks')$$,
 	$$VALUES ('visits', 'delete', 10::bigint), ('lessons', 'delete', 10), ('marks', 'set default', 3)$$,
 	'partitions count as their table');
+ROLLBACK TO deletion;
+
+-- A partitioned parent, and one of its partitions that is referred to by itself
+
+CREATE TABLE lessons (prof integer REFERENCES professeurs ON DELETE CASCADE, nr integer, PRIMARY KEY (prof, nr))
+	PARTITION BY LIST (prof);
+CREATE TABLE lessons_1 PARTITION OF lessons FOR VALUES IN (1);
+CREATE TABLE lessons_2 PARTITION OF lessons FOR VALUES IN (2, 3);
+INSERT INTO lessons SELECT p, i FROM generate_series(1, 3) AS p, generate_series(0, 9) AS i;
+CREATE TABLE visits (prof integer, nr integer, FOREIGN KEY (prof, nr) REFERENCES lessons ON DELETE CASCADE);
+INSERT INTO visits SELECT prof, nr FROM lessons;
+CREATE TABLE notes (prof integer, nr integer, FOREIGN KEY (prof, nr) REFERENCES lessons_1 ON DELETE CASCADE);
+INSERT INTO notes SELECT prof, nr FROM lessons_1;
+SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_professor_batch('p1', 3)
+	WHERE relation::text IN ('notes', 'visits', 'lessons')$$,
+	$$VALUES ('notes', 'delete', 10::bigint), ('visits', 'delete', 10), ('lessons', 'delete', 10)$$,
+	'keys to a partitioned table and to a partition');
+SELECT results_eq('SELECT (SELECT count(*) FROM lessons), (SELECT count(*) FROM visits), (SELECT count(*) FROM notes)',
+	'VALUES (20::bigint, 20::bigint, 0::bigint)', '... and no other rows');
 ROLLBACK TO deletion;
 
 -- Keys of many types: one that another type refers to, an enum, a domain, two
