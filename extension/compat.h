@@ -76,6 +76,13 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define InstrAllocTrigger(n, options) InstrAlloc(n, options, false)
 #endif
 
+/* 18: a foreign key may compare periods; none that acts on DELETE does. */
+#if PG_VERSION_NUM >= 180000
+#define catalogue_constraint_has_period(form) ((form)->conperiod)
+#else
+#define catalogue_constraint_has_period(form) false
+#endif
+
 /* 18: EXPLAIN's state and its output functions have headers of their own. */
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000

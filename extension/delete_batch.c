@@ -2,30 +2,34 @@
  * delete_batch.c
  *		The walk: a professor's dependents go, children first, in sets.
  *
- * A batch is up to batch_size rows of one table, locked FOR UPDATE and held by
- * their TIDs.  For each edge below it the children are read once, as TIDs,
- * into a tuplestore, and taken from there in batches of their own: locked,
- * walked and deleted where they have dependents, else deleted at once.  Memory
- * is one batch for each level of the graph.  A child edge with an index whose
- * rows have no dependents needs no list: the statement asks the index.
+ * A batch is up to batch_size rows of one table, locked FOR UPDATE: their
+ * TIDs, and the values that their children refer to.  For each edge below it
+ * the children are read once into a tuplestore, and taken from there in
+ * batches of their own: walked where they have dependents, then deleted by
+ * their TIDs.  Memory is one batch for each level of the graph.  Children with
+ * an index whose rows have no dependents need no list: the statement asks the
+ * index.
  *
- * Every statement looks at the join of child and parent batch again, so a row
- * that has changed hands since it was read stays, and a row that has moved is
- * found in another pass.
+ * Children are locked as they are read, all locks being held to the end of
+ * the transaction anyway.  There are two exceptions, for which each batch is
+ * locked when its turn comes, and looked at again whether it still belongs to
+ * its parents: a purge, whose locks end with each commit, and tables whose
+ * rows a trigger could change before we come to them.
  *
  * An edge is proven when, since the parents were locked, a pass over it in
  * READ COMMITTED has come to its end and deleted all that it found: whoever
  * would add a child needs FOR KEY SHARE on a parent and waits.
  *
  * Locks: one deletion at a time for each professors table (see
- * catalogue_lock_professor), the professor's row, then each batch in primary
- * key order.
+ * catalogue_lock_professor), the professor's row, then each list or batch in
+ * primary key order.
  *
  * Memory: batches and lists live in the deletion's context; the parameters of
  * a statement in one of its own.
  */
 #include "deletion.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -38,6 +42,8 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -48,47 +54,73 @@
 #include "utils/typcache.h"
 
 /* A list of children goes to disk beyond this, whatever work_mem says. */
-#define CANDIDATES_KILOBYTES 1024
+#define LIST_KILOBYTES 1024
 
 /* What a statement on a batch is, besides its saved plan. */
 typedef struct Statement
 {
-	Oid owner;			/* as whom it runs */
-	DestReceiver *dest; /* NULL: the rows come as the result */
-	uint64 limit;		/* 0: none */
-	List *proven;		/* constraints whose triggers are left out */
+	SPIPlanPtr plan;
+	Oid owner;					  /* as whom it runs */
+	const DeletionEdge *edge;	  /* its keys are the first parameters; may be NULL */
+	const DeletionBatch *parents; /* whose they are */
+	int first;					  /* of the parents */
+	int nparents;
+	const DeletionBatch *batch; /* its TIDs are the last parameter; may be NULL */
+	DestReceiver *dest;			/* NULL: no rows come back */
+	uint64 limit;				/* of rows that a DELETE takes; 0: none */
+	List *proven;				/* constraints whose triggers are left out */
 } Statement;
 
-static bool note_professor(Deletion *deletion, const char *query);
+/* Indexed by ProfessorStatement. */
+static const char *const professor_queries[] = {
+	[PROFESSOR_SEE] = "SELECT 1 FROM %s AS c WHERE %s",
+	[PROFESSOR_FIND] = "SELECT c.tableoid, c.ctid%s FROM %s AS c WHERE %s",
+	[PROFESSOR_LOCK] = "SELECT c.tableoid, c.ctid%s FROM %s AS c WHERE %s FOR UPDATE",
+	[PROFESSOR_DELETE] = "DELETE FROM %s AS c WHERE %s",
+};
+
 static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
 static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
 static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static SPIPlanPtr prepare_delete_by_index(const DeletionEdge *edge);
-static Tuplestorestate *read_candidates(Deletion *deletion, DeletionEdge *edge,
-										DeletionBatch *parents);
-static bool next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot,
-							DeletionBatch *batch);
+static int next_slice(int batch_size, int nparents, uint64 nchildren);
+static char *delete_children(const DeletionEdge *edge);
+static Tuplestorestate *read_children(Deletion *deletion, DeletionEdge *edge,
+									  DeletionBatch *parents, bool lock);
 static void lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
 					   DeletionBatch *batch);
-static uint64 apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
-							 const DeletionBatch *batch);
+static char *select_children(const DeletionEdge *edge, const char *condition, const char *match,
+							 bool lock);
 static uint64 delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 						   List *proven);
+static uint64 set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch);
 static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
+static bool is_quiet(const DeletionTable *table);
 static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
-static void check_may_delete(Oid relid, Oid caller);
-static int plan_options(const Deletion *deletion, const DeletionEdge *edge);
-static SPIPlanPtr prepare(const char *query, int nargs, int cursor_options);
-static uint64 run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-							DeletionBatch *parents, const DeletionBatch *children);
-static uint64 run_on_professor(Deletion *deletion, const char *format, Oid user, List *proven);
-static uint64 execute(SPIPlanPtr plan, SPIExecuteOptions *options);
+static char *parents_as_rows(const DeletionEdge *edge);
+static char *key_columns(const List *keys);
+static SPIPlanPtr prepare(const DeletionEdge *edge, bool tids, int cursor_options,
+						  const char *query);
+static void make_generic_plan(SPIPlanPtr plan);
 static TupleDesc plan_result_desc(SPIPlanPtr plan);
+static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
+static uint64 run_statement(Deletion *deletion, const Statement *statement);
+static bool note_professor(Deletion *deletion, ProfessorStatement statement);
+static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, Oid user,
+							   List *proven);
+static SPIPlanPtr prepare_on_professor(const Deletion *deletion, const char *format, Oid type);
+static uint64 execute(SPIPlanPtr plan, SPIExecuteOptions *options);
+static void check_may_delete(Oid relid, Oid caller);
+static bool fill_batch(Deletion *deletion, const DeletionTable *table, Tuplestorestate *list,
+					   TupleTableSlot *slot, DeletionBatch *batch);
+static void append_row(Deletion *deletion, const DeletionTable *table, DeletionBatch *batch,
+					   const Datum *values, const bool *isnull);
+static void enlarge_batch(Deletion *deletion, int nkeys, DeletionBatch *batch);
+static void free_batch(DeletionBatch *batch);
+static Datum key_array(const DeletionKey *key, const DeletionColumn *column, int first, int n);
 static Datum tid_array(const DeletionBatch *batch);
-static void append_tid(Deletion *deletion, DeletionBatch *batch, ItemPointer tid);
 
 /*
  * What the caller must be allowed to do himself: delete from the professors
@@ -132,7 +164,7 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 bool
 catalogue_find_professor(Deletion *deletion)
 {
-	return note_professor(deletion, "SELECT p.tableoid, p.ctid FROM %s AS p WHERE %s");
+	return note_professor(deletion, PROFESSOR_FIND);
 }
 
 /*
@@ -149,7 +181,7 @@ catalogue_lock_professor(Deletion *deletion)
 	LockDatabaseObject(RelationRelationId, deletion->attachment->professors, 0,
 					   ShareUpdateExclusiveLock);
 
-	return note_professor(deletion, "SELECT p.tableoid, p.ctid FROM %s AS p WHERE %s FOR UPDATE");
+	return note_professor(deletion, PROFESSOR_LOCK);
 }
 
 /*
@@ -165,7 +197,7 @@ catalogue_delete_locked_professor(Deletion *deletion)
 	if (deletion->restart)
 		return;
 
-	if (run_on_professor(deletion, "DELETE FROM %s AS p WHERE %s", deletion->caller, proven) > 0)
+	if (run_on_professor(deletion, PROFESSOR_DELETE, deletion->caller, proven) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
@@ -196,7 +228,7 @@ void
 catalogue_end_walk(Deletion *deletion)
 {
 	for (DeletionFrame *frame = deletion->frames; frame != NULL; frame = frame->outer)
-		tuplestore_end(frame->candidates);
+		tuplestore_end(frame->children);
 	deletion->frames = NULL;
 }
 
@@ -223,7 +255,7 @@ walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 		{
 			DeletionEdge *edge = lfirst(lc);
 
-			if (!edge->walked || batch->ntids == 0)
+			if (!edge->walked || batch->nrows == 0)
 				continue;
 			if (walk_edge(deletion, edge, batch) && edge->provable && skip)
 				proven = lappend_oid(proven, edge->constraint);
@@ -257,47 +289,12 @@ walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	return false;
 }
 
-/*
- * Runs one of the above as the table's owner, once the caller has seen the
- * row with his own rights: column privileges and policies are his.
- */
-static bool
-note_professor(Deletion *deletion, const char *query)
-{
-	bool found;
-
-	found = run_on_professor(deletion, "SELECT 1 FROM %s AS p WHERE %s", deletion->caller, NIL) > 0;
-	SPI_freetuptable(SPI_tuptable);
-	if (!found)
-		return false;
-
-	found = run_on_professor(deletion, query,
-							 catalogue_relation_owner(deletion->attachment->professors), NIL) > 0;
-	if (found)
-	{
-		HeapTuple tuple = SPI_tuptable->vals[0];
-		TupleDesc desc = SPI_tuptable->tupdesc;
-		bool isnull;
-		Oid relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-
-		deletion->professors = catalogue_fk_graph_table(deletion->graph, relid);
-		if (deletion->professors == NULL)
-			elog(ERROR, "table %u is not part of the graph", relid);
-		deletion->professor.ntids = 0;
-		append_tid(deletion, &deletion->professor,
-				   (ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 2, &isnull)));
-	}
-	SPI_freetuptable(SPI_tuptable);
-
-	return found;
-}
-
 /* One pass over an edge; true when all that it found was dealt with. */
 static bool
 walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	DeletionTable *child = edge->child;
-	bool descend = edge->action == EDGE_DELETE && has_dependents(child);
+	bool lock_first = deletion->commit == NULL && is_quiet(child);
 	DeletionBatch batch = {0};
 	DeletionFrame *frame;
 	TupleTableSlot *slot;
@@ -310,43 +307,42 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	frame->parents = parents;
 	frame->batch = &batch;
 	frame->complete = true;
-	frame->candidates = read_candidates(deletion, edge, parents);
+	frame->children = read_children(deletion, edge, parents, lock_first);
 	deletion->frames = frame;
-	slot = MakeSingleTupleTableSlot(plan_result_desc(edge->read), &TTSOpsMinimalTuple);
+	slot = MakeSingleTupleTableSlot(plan_result_desc(lock_first ? edge->read_and_lock : edge->read),
+									&TTSOpsMinimalTuple);
 
-	while (!deletion->restart && next_candidates(deletion, frame->candidates, slot, &batch))
+	while (!deletion->restart && fill_batch(deletion, child, frame->children, slot, &batch))
 	{
-		int expected = batch.ntids;
+		int expected = batch.nrows;
 		uint64 done;
+		List *proven = NIL;
 
 		CHECK_FOR_INTERRUPTS();
-		if (descend)
-		{
-			List *proven;
-
+		if (!lock_first)
 			lock_batch(deletion, edge, parents, &batch);
+		if (edge->action == EDGE_DELETE)
 			proven = walk_children(deletion, child, &batch);
-			if (deletion->restart)
-				break;
+		if (deletion->restart)
+			break;
+		if (edge->action == EDGE_DELETE)
 			done = delete_batch(deletion, child, &batch, proven);
-			list_free(proven);
-		}
 		else
-			done = apply_to_batch(deletion, edge, parents, &batch);
+			done = set_keys(deletion, edge, &batch);
+		list_free(proven);
 
 		if (done < expected)
 			frame->complete = false;
-		batch.ntids = 0;
+		batch.nrows = 0;
 		batch_done(deletion, done);
 	}
 
 	ExecDropSingleTupleTableSlot(slot);
 	complete = frame->complete && !deletion->restart;
 	deletion->frames = frame->outer;
-	tuplestore_end(frame->candidates);
+	tuplestore_end(frame->children);
 	pfree(frame);
-	if (batch.tids != NULL)
-		pfree(batch.tids);
+	free_batch(&batch);
 
 	return complete;
 }
@@ -363,189 +359,171 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 {
 	int next = 0;
 
-	if (edge->slice == 0)
-		edge->slice = deletion->batch_size;
+	if (edge->delete_by_index == NULL)
+		edge->delete_by_index =
+			prepare(edge, false, CURSOR_OPT_GENERIC_PLAN, delete_children(edge));
 
-	while (next < parents->ntids && !deletion->restart)
+	while (next < parents->nrows && !deletion->restart)
 	{
-		DeletionBatch slice = {.tids = parents->tids + next,
-							   .ntids = Min(edge->slice, parents->ntids - next)};
-		Statement statement = {.owner = edge->child->owner,
-							   .dest = None_Receiver,
+		int slice = edge->slice > 0 ? edge->slice : deletion->batch_size;
+		Statement statement = {.plan = edge->delete_by_index,
+							   .owner = edge->child->owner,
+							   .edge = edge,
+							   .parents = parents,
+							   .first = next,
+							   .nparents = Min(slice, parents->nrows - next),
 							   .limit = deletion->batch_size};
 		uint64 done;
+		bool more;
 
 		CHECK_FOR_INTERRUPTS();
-		if (edge->delete_by_index == NULL)
-			edge->delete_by_index = prepare_delete_by_index(edge);
-		follow_moved_rows(edge->parent, parents);
-		done = run_statement(deletion, edge->delete_by_index, &statement, &slice, NULL);
+		done = run_statement(deletion, &statement);
+		more = deletion->watch.limit_reached;
 
-		if (done < deletion->batch_size)
-		{
-			next += slice.ntids;
-			if (done < deletion->batch_size / 4)
-				edge->slice = Min(edge->slice * 2, deletion->batch_size);
-		}
+		if (more)
+			edge->slice = Max(statement.nparents / 2, 1);
 		else
-			edge->slice = Max(slice.ntids / 2, 1);
+		{
+			next += statement.nparents;
+			edge->slice = next_slice(deletion->batch_size, statement.nparents, done);
+		}
 		batch_done(deletion, done);
 
-		if (done >= deletion->batch_size && slice.ntids == 1)
+		if (more && statement.nparents == 1)
 			return walk_once(deletion, edge, parents);
 	}
 
 	return !deletion->restart;
 }
 
-/*
- * A key of one column is looked up as a set: one scan of the index, and the
- * rows in the order of the table, where a join would scan for each parent.
- */
-static SPIPlanPtr
-prepare_delete_by_index(const DeletionEdge *edge)
+/* Parents whose children are a little less than a batch, if they have as many as the last ones. */
+static int
+next_slice(int batch_size, int nparents, uint64 nchildren)
 {
-	const char *parents = "p.ctid OPERATOR(pg_catalog.=) ANY ($1)";
-	char *query;
+	double slice = nchildren > 0 ? 0.875 * batch_size * nparents / nchildren : batch_size;
 
+	return (int) Max(Min(slice, Min(2.0 * nparents, batch_size)), 1);
+}
+
+static char *
+delete_children(const DeletionEdge *edge)
+{
 	if (edge->match_any != NULL)
-		query = psprintf("DELETE FROM %s AS c WHERE %s FROM %s AS p WHERE %s)) RETURNING 1",
-						 edge->child->name, edge->match_any, edge->parent->name, parents);
-	else
-		query = psprintf("DELETE FROM %s AS c USING %s AS p WHERE %s AND %s RETURNING 1",
-						 edge->child->name, edge->parent->name, parents, edge->match);
+		return psprintf("DELETE FROM %s AS c WHERE %s", edge->child->name, edge->match_any);
 
-	return prepare(query, 1, CURSOR_OPT_GENERIC_PLAN);
+	return psprintf("DELETE FROM %s AS c USING %s WHERE %s", edge->child->name,
+					parents_as_rows(edge), edge->match);
 }
 
-/* The children of a batch, as TIDs; the list outlives a commit. */
+/*
+ * The children of a batch, with what their own children refer to, in primary
+ * key order.  The list outlives a commit.
+ */
 static Tuplestorestate *
-read_candidates(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
+read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, bool lock)
 {
-	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
-	Statement statement = {.owner = edge->child->owner};
-	Tuplestorestate *store =
-		tuplestore_begin_heap(false, deletion->commit != NULL, CANDIDATES_KILOBYTES);
+	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
 
-	MemoryContextSwitchTo(oldcxt);
-	PG_TRY();
-	{
-		if (edge->read == NULL)
-			edge->read =
-				prepare(psprintf("SELECT c.ctid FROM %s AS p, %s AS c"
-								 " WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1) AND %s%s%s",
-								 edge->parent->name, edge->child->name, edge->match,
-								 edge->child->order_by ? " ORDER BY " : "",
-								 edge->child->order_by ? edge->child->order_by : ""),
-						1, CURSOR_OPT_CUSTOM_PLAN);
-		statement.dest = CreateDestReceiver(DestTuplestore);
-		SetTuplestoreDestReceiverParams(statement.dest, store, deletion->cxt, false, NULL, NULL);
-		follow_moved_rows(edge->parent, parents);
-		run_statement(deletion, edge->read, &statement, parents, NULL);
-	}
-	PG_CATCH();
-	{
-		tuplestore_end(store);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	/* Without an index the planner must see how many keys there are, to hash them. */
+	if (*plan == NULL)
+		*plan =
+			prepare(edge, false, edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+					select_children(edge, "", edge->match_any, lock));
 
-	return store;
-}
-
-/* Fills an empty batch from a list; false at its end. */
-static bool
-next_candidates(Deletion *deletion, Tuplestorestate *store, TupleTableSlot *slot,
-				DeletionBatch *batch)
-{
-	while (batch->ntids < deletion->batch_size && tuplestore_gettupleslot(store, true, false, slot))
-	{
-		bool isnull;
-
-		append_tid(deletion, batch, (ItemPointer) DatumGetPointer(slot_getattr(slot, 1, &isnull)));
-	}
-
-	return batch->ntids > 0;
+	return collect(deletion, &(Statement){.plan = *plan,
+										  .owner = edge->child->owner,
+										  .edge = edge,
+										  .parents = parents,
+										  .nparents = parents->nrows});
 }
 
 /* Locks those of a batch that still are children of the parents, and keeps those. */
 static void
 lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, DeletionBatch *batch)
 {
-	Statement statement = {.owner = edge->child->owner};
-	SPITupleTable *rows;
+	Tuplestorestate *locked;
+	TupleTableSlot *slot;
 
 	if (edge->lock == NULL)
-		edge->lock = prepare(psprintf("SELECT c.ctid FROM %s AS p, %s AS c"
-									  " WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1)"
-									  " AND c.ctid OPERATOR(pg_catalog.=) ANY ($2) AND %s%s%s"
-									  " FOR UPDATE OF c",
-									  edge->parent->name, edge->child->name, edge->match,
-									  edge->child->order_by ? " ORDER BY " : "",
-									  edge->child->order_by ? edge->child->order_by : ""),
-							 2, plan_options(deletion, edge));
-	follow_moved_rows(edge->parent, parents);
-	run_statement(deletion, edge->lock, &statement, parents, batch);
-
-	rows = SPI_tuptable;
-	batch->ntids = 0;
-	for (uint64 i = 0; i < rows->numvals; i++)
-	{
-		bool isnull;
-
-		append_tid(deletion, batch,
-				   (ItemPointer) DatumGetPointer(
-					   SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull)));
-	}
-	SPI_freetuptable(rows);
+		edge->lock =
+			prepare(edge, true,
+					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+					select_children(edge,
+									psprintf("c.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
+											 list_length(edge->keys) + 1),
+									edge->match_hashed, true));
+	locked = collect(deletion, &(Statement){.plan = edge->lock,
+											.owner = edge->child->owner,
+											.edge = edge,
+											.parents = parents,
+											.nparents = parents->nrows,
+											.batch = batch});
+	slot = MakeSingleTupleTableSlot(plan_result_desc(edge->lock), &TTSOpsMinimalTuple);
+	batch->nrows = 0;
+	(void) fill_batch(deletion, edge->child, locked, slot, batch);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(locked);
 }
 
-/* Deletes children that nothing depends on, or sets their keys; returns how many. */
-static uint64
-apply_to_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
-			   const DeletionBatch *batch)
+/* The query of both: condition, then match, or the edge's own where that is NULL. */
+static char *
+select_children(const DeletionEdge *edge, const char *condition, const char *match, bool lock)
 {
-	Statement statement = {.owner = edge->child->owner};
-	uint64 rows;
+	const DeletionTable *child = edge->child;
+	StringInfoData query;
 
-	if (edge->apply == NULL)
-	{
-		const char *where = psprintf("p.ctid OPERATOR(pg_catalog.=) ANY ($1)"
-									 " AND c.ctid OPERATOR(pg_catalog.=) ANY ($2) AND %s",
-									 edge->match);
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT c.ctid%s FROM ", key_columns(child->keys));
+	if (match == NULL)
+		appendStringInfo(&query, "%s, ", parents_as_rows(edge));
+	appendStringInfo(&query, "%s AS c WHERE %s%s", child->name, condition,
+					 match != NULL ? match : edge->match);
+	if (child->order_by != NULL)
+		appendStringInfo(&query, " ORDER BY %s", child->order_by);
+	if (lock)
+		appendStringInfoString(&query, " FOR UPDATE OF c");
 
-		edge->apply =
-			prepare(edge->action == EDGE_DELETE
-						? psprintf("DELETE FROM %s AS c USING %s AS p WHERE %s", edge->child->name,
-								   edge->parent->name, where)
-						: psprintf("UPDATE %s AS c SET %s FROM %s AS p WHERE %s", edge->child->name,
-								   edge->assignments, edge->parent->name, where),
-					2, plan_options(deletion, edge));
-	}
-	follow_moved_rows(edge->parent, parents);
-	rows = run_statement(deletion, edge->apply, &statement, parents, batch);
-	if (edge->action != EDGE_DELETE)
-		catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
-
-	return rows;
+	return query.data;
 }
 
 /* Deletes a locked batch whose dependents are gone; returns how many. */
 static uint64
 delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch, List *proven)
 {
-	Statement statement = {.owner = table->owner, .proven = proven};
-
-	if (batch->ntids == 0)
+	if (batch->nrows == 0)
 		return 0;
 	if (table->delete_batch == NULL)
-		table->delete_batch = prepare(psprintf("DELETE FROM %s AS c"
-											   " WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
-											   table->name),
-									  1, CURSOR_OPT_GENERIC_PLAN);
+		table->delete_batch =
+			prepare(NULL, true, CURSOR_OPT_GENERIC_PLAN,
+					psprintf("DELETE FROM %s AS c WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+							 table->name));
 
 	follow_moved_rows(table, batch);
-	return run_statement(deletion, table->delete_batch, &statement, batch, NULL);
+	return run_statement(deletion, &(Statement){.plan = table->delete_batch,
+												.owner = table->owner,
+												.batch = batch,
+												.proven = proven});
+}
+
+/* Sets the keys of a locked batch to null or their default; returns how many. */
+static uint64
+set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
+{
+	uint64 rows;
+
+	if (batch->nrows == 0)
+		return 0;
+	if (edge->set == NULL)
+		edge->set =
+			prepare(NULL, true, CURSOR_OPT_GENERIC_PLAN,
+					psprintf("UPDATE %s AS c SET %s WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+							 edge->child->name, edge->assignments));
+	rows =
+		run_statement(deletion,
+					  &(Statement){.plan = edge->set, .owner = edge->child->owner, .batch = batch});
+	catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
+
+	return rows;
 }
 
 /*
@@ -560,17 +538,24 @@ follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
 	Snapshot snapshot;
 	TableScanDesc scan;
 
-	if (table->quiet_below && !table->has_before_triggers && !table->in_cycle)
+	if (is_quiet(table))
 		return;
 
 	rel = table_open(table->relid, NoLock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan_tid(rel, snapshot);
-	for (int i = 0; i < batch->ntids; i++)
+	for (int i = 0; i < batch->nrows; i++)
 		table_tuple_get_latest_tid(scan, &batch->tids[i]);
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
+}
+
+/* Can nothing but our own statements change a table's rows while we hold them? */
+static bool
+is_quiet(const DeletionTable *table)
+{
+	return table->quiet_below && !table->has_triggers && !table->in_cycle;
 }
 
 /* A good moment for a commit, if commits are wanted and enough has been done. */
@@ -586,14 +571,14 @@ batch_done(Deletion *deletion, uint64 rows)
 static void
 relock_frame(Deletion *deletion, DeletionFrame *frame)
 {
-	int before = frame->batch->ntids;
+	int before = frame->batch->nrows;
 
 	if (frame->outer != NULL)
 		relock_frame(deletion, frame->outer);
 	if (before == 0)
 		return;
 	lock_batch(deletion, frame->edge, frame->parents, frame->batch);
-	if (frame->batch->ntids < before)
+	if (frame->batch->nrows < before)
 		frame->complete = false;
 }
 
@@ -610,25 +595,63 @@ has_dependents(const DeletionTable *table)
 	return false;
 }
 
-/*
- * How to plan a statement that joins a batch of children to its parents.  The
- * planner must see how many there are, or it would compare each with each;
- * but for the one professor, for whom it would rather read the whole table
- * than fetch a batch of it.
- */
-static int
-plan_options(const Deletion *deletion, const DeletionEdge *edge)
+/* The parents' keys, an array each, as the FROM item p. */
+static char *
+parents_as_rows(const DeletionEdge *edge)
 {
-	return edge->parent == deletion->professors ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN;
+	StringInfoData arrays;
+	StringInfoData columns;
+	ListCell *lc;
+
+	initStringInfo(&arrays);
+	initStringInfo(&columns);
+	foreach(lc, edge->keys)
+	{
+		const DeletionKey *key = list_nth(edge->parent->keys, lfirst_int(lc));
+		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
+
+		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
+						 foreach_current_index(lc) + 1);
+		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
+	}
+
+	return psprintf("ROWS FROM (%s) AS p (%s)", arrays.data, columns.data);
 }
 
-static SPIPlanPtr
-prepare(const char *query, int nargs, int cursor_options)
+/* What a batch carries along, as further columns of a SELECT. */
+static char *
+key_columns(const List *keys)
 {
-	Oid tidarray = get_array_type(TIDOID);
-	Oid argtypes[2] = {tidarray, tidarray};
-	SPIPlanPtr plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
+	StringInfoData columns;
+	ListCell *lc;
 
+	initStringInfo(&columns);
+	foreach(lc, keys)
+		appendStringInfo(&columns, ", %s", ((DeletionKey *) lfirst(lc))->expression);
+
+	return columns.data;
+}
+
+/* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
+static SPIPlanPtr
+prepare(const DeletionEdge *edge, bool tids, int cursor_options, const char *query)
+{
+	Oid argtypes[INDEX_MAX_KEYS + 1];
+	int nargs = 0;
+	SPIPlanPtr plan;
+
+	if (edge != NULL)
+	{
+		ListCell *lc;
+
+		foreach(lc, edge->keys)
+			argtypes[nargs++] =
+				((DeletionKey *) list_nth(edge->parent->keys, lfirst_int(lc)))->array_type;
+	}
+	if (tids)
+		argtypes[nargs++] = get_array_type(TIDOID);
+
+	plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed for \"%s\": %s", query,
 			 SPI_result_code_string(SPI_result));
@@ -637,39 +660,95 @@ prepare(const char *query, int nargs, int cursor_options)
 	return plan;
 }
 
-static TupleDesc
-plan_result_desc(SPIPlanPtr plan)
+/*
+ * Sees to the plan of a statement that is planned without a look at its
+ * parameters: one scan of an index for all keys, then the rows in the order of
+ * the table; or the rows by their TIDs.  Other plans are bad for a whole batch
+ * but may look good to the planner, which expects ten of each.
+ */
+static void
+make_generic_plan(SPIPlanPtr plan)
 {
-	return ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan)))->resultDesc;
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	int save_nestlevel;
+
+	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
+		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
+		return;
+
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	AtEOXact_GUC(true, save_nestlevel);
+}
+
+/* The rows of a statement as a list, which the caller ends. */
+static Tuplestorestate *
+collect(Deletion *deletion, Statement *statement)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, deletion->commit != NULL, LIST_KILOBYTES);
+
+	MemoryContextSwitchTo(oldcxt);
+	PG_TRY();
+	{
+		statement->dest = CreateDestReceiver(DestTuplestore);
+		SetTuplestoreDestReceiverParams(statement->dest, store, deletion->cxt, false, NULL, NULL);
+		run_statement(deletion, statement);
+	}
+	PG_CATCH();
+	{
+		tuplestore_end(store);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	return store;
 }
 
 /*
- * Runs a saved plan on one or two batches; returns the number of rows.  In
- * READ COMMITTED each statement has a snapshot of its own.
+ * Runs a saved plan on a batch; returns the number of rows.  In READ COMMITTED
+ * each statement has a snapshot of its own.
  */
 static uint64
-run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
-			  DeletionBatch *parents, const DeletionBatch *children)
+run_statement(Deletion *deletion, const Statement *statement)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-	ParamListInfo params = makeParamList(children != NULL ? 2 : 1);
-	SPIExecuteOptions options = {.params = params,
-								 .tcount = statement->limit,
-								 .dest = statement->dest};
+	const DeletionEdge *edge = statement->edge;
+	int nkeys = edge != NULL ? list_length(edge->keys) : 0;
+	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
+	SPIExecuteOptions options = {.params = params, .dest = statement->dest};
 	DeletionUser saved;
 	uint64 rows;
 
-	for (int i = 0; i < params->numParams; i++)
-		params->params[i] = (ParamExternData){.value = tid_array(i == 0 ? parents : children),
-											  .pflags = PARAM_FLAG_CONST,
-											  .ptype = get_array_type(TIDOID)};
+	for (int i = 0; i < nkeys; i++)
+	{
+		int number = list_nth_int(edge->keys, i);
+		const DeletionKey *key = list_nth(edge->parent->keys, number);
+
+		params->params[i] =
+			(ParamExternData){.value = key_array(key, &statement->parents->keys[number],
+												 statement->first, statement->nparents),
+							  .pflags = PARAM_FLAG_CONST,
+							  .ptype = key->array_type};
+	}
+	if (statement->batch != NULL)
+		params->params[nkeys] = (ParamExternData){.value = tid_array(statement->batch),
+												  .pflags = PARAM_FLAG_CONST,
+												  .ptype = get_array_type(TIDOID)};
 
 	deletion->watch.own_params = params;
 	deletion->watch.proven = statement->proven;
+	deletion->watch.limit = statement->limit;
+	deletion->watch.limit_reached = false;
 	catalogue_become_owner(statement->owner, &saved);
-	rows = execute(plan, &options);
+	make_generic_plan(statement->plan);
+	rows = execute(statement->plan, &options);
 	catalogue_restore_user(&saved);
 	deletion->watch.own_params = NULL;
 	deletion->watch.proven = NIL;
@@ -681,23 +760,55 @@ run_statement(Deletion *deletion, SPIPlanPtr plan, const Statement *statement,
 }
 
 /*
- * Runs a statement on the professor's row; format has the place of the table
- * and of the condition.  Returns the number of rows.
+ * Runs one of the above as the table's owner, once the caller has seen the
+ * row with his own rights: column privileges and policies are his.
  */
+static bool
+note_professor(Deletion *deletion, ProfessorStatement statement)
+{
+	bool found;
+
+	found = run_on_professor(deletion, PROFESSOR_SEE, deletion->caller, NIL) > 0;
+	SPI_freetuptable(SPI_tuptable);
+	if (!found)
+		return false;
+
+	found = run_on_professor(deletion, statement,
+							 catalogue_relation_owner(deletion->attachment->professors), NIL) > 0;
+	if (found)
+	{
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		Datum *values = palloc(desc->natts * sizeof(Datum));
+		bool *isnull = palloc(desc->natts * sizeof(bool));
+		Oid relid;
+
+		heap_deform_tuple(SPI_tuptable->vals[0], desc, values, isnull);
+		relid = DatumGetObjectId(values[0]);
+		deletion->professors = catalogue_fk_graph_table(deletion->graph, relid);
+		if (deletion->professors == NULL)
+			elog(ERROR, "table %u is not part of the graph", relid);
+		/* In a new graph he may have other keys. */
+		free_batch(&deletion->professor);
+		append_row(deletion, deletion->professors, &deletion->professor, values + 1, isnull + 1);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	return found;
+}
+
+/* Runs a statement on the professor's row; returns the number of rows. */
 static uint64
-run_on_professor(Deletion *deletion, const char *format, Oid user, List *proven)
+run_on_professor(Deletion *deletion, ProfessorStatement statement, Oid user, List *proven)
 {
 	const Attachment *attachment = deletion->attachment;
 	Oid type = get_atttype(attachment->professors,
 						   get_attnum(attachment->professors, attachment->professors_username));
+	SPIPlanPtr *plan = &deletion->graph->professor[statement];
 	ParamListInfo params = makeParamList(1);
 	SPIExecuteOptions options = {.params = params};
-	char *column = psprintf("p.%s", quote_identifier(attachment->professors_username));
-	StringInfoData condition;
 	Oid input;
 	Oid ioparam;
 	DeletionUser saved;
-	SPIPlanPtr plan;
 	uint64 rows;
 
 	if (!OidIsValid(type))
@@ -707,36 +818,51 @@ run_on_professor(Deletion *deletion, const char *format, Oid user, List *proven)
 					   attachment->professors_username, get_rel_name(attachment->professors)),
 				errhint("Run catalogue.attach() with the new name."));
 
-	initStringInfo(&condition);
-	generate_operator_clause(&condition, column, type,
-							 lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
 	getTypeInputInfo(type, &input, &ioparam);
 	params->params[0] =
 		(ParamExternData){.value = OidInputFunctionCall(input, deletion->username, ioparam, -1),
 						  .pflags = PARAM_FLAG_CONST,
 						  .ptype = type};
 
-	plan = SPI_prepare(psprintf(format, catalogue_relation_name(attachment->professors),
-								condition.data),
+	deletion->watch.own_params = params;
+	deletion->watch.proven = proven;
+	deletion->watch.limit = 0;
+	if (user != deletion->caller)
+		catalogue_become_owner(user, &saved);
+	if (*plan == NULL)
+		*plan = prepare_on_professor(deletion, professor_queries[statement], type);
+	rows = execute(*plan, &options);
+	if (user != deletion->caller)
+		catalogue_restore_user(&saved);
+	deletion->watch.own_params = NULL;
+	deletion->watch.proven = NIL;
+
+	return rows;
+}
+
+/* The formats have places for the table and the condition, and may have one for keys before. */
+static SPIPlanPtr
+prepare_on_professor(const Deletion *deletion, const char *format, Oid type)
+{
+	const Attachment *attachment = deletion->attachment;
+	const DeletionTable *root = linitial(deletion->graph->roots);
+	char *column = psprintf("c.%s", quote_identifier(attachment->professors_username));
+	char *table = catalogue_relation_name(attachment->professors);
+	StringInfoData condition;
+	SPIPlanPtr plan;
+
+	initStringInfo(&condition);
+	generate_operator_clause(&condition, column, type,
+							 lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
+	plan = SPI_prepare(strstr(format, "ctid") != NULL
+						   ? psprintf(format, key_columns(root->keys), table, condition.data)
+						   : psprintf(format, table, condition.data),
 					   1, &type);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
 
-	deletion->watch.own_params = params;
-	deletion->watch.proven = proven;
-	if (user == deletion->caller)
-		rows = execute(plan, &options);
-	else
-	{
-		catalogue_become_owner(user, &saved);
-		rows = execute(plan, &options);
-		catalogue_restore_user(&saved);
-	}
-	deletion->watch.own_params = NULL;
-	deletion->watch.proven = NIL;
-	SPI_freeplan(plan);
-
-	return rows;
+	return plan;
 }
 
 static uint64
@@ -759,28 +885,130 @@ check_may_delete(Oid relid, Oid caller)
 		aclcheck_error(result, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
 }
 
-static Datum
-tid_array(const DeletionBatch *batch)
+/* Fills an empty batch of a table from a list; false at the list's end. */
+static bool
+fill_batch(Deletion *deletion, const DeletionTable *table, Tuplestorestate *list,
+		   TupleTableSlot *slot, DeletionBatch *batch)
 {
-	Datum *elements = palloc(Max(batch->ntids, 1) * sizeof(Datum));
+	while (batch->nrows < deletion->batch_size && tuplestore_gettupleslot(list, true, false, slot))
+	{
+		slot_getallattrs(slot);
+		append_row(deletion, table, batch, slot->tts_values, slot->tts_isnull);
+	}
 
-	for (int i = 0; i < batch->ntids; i++)
-		elements[i] = PointerGetDatum(&batch->tids[i]);
+	return batch->nrows > 0;
+}
 
-	return PointerGetDatum(construct_array(elements, batch->ntids, TIDOID, sizeof(ItemPointerData),
-										   false, TYPALIGN_SHORT));
+/* Appends a row, its TID and then its keys, to a batch of a table. */
+static void
+append_row(Deletion *deletion, const DeletionTable *table, DeletionBatch *batch,
+		   const Datum *values, const bool *isnull)
+{
+	int nkeys = list_length(table->keys);
+	int row = batch->nrows;
+
+	if (row == batch->allocated)
+		enlarge_batch(deletion, nkeys, batch);
+	if (row == 0)
+		MemoryContextReset(batch->cxt);
+
+	batch->tids[row] = *(ItemPointer) DatumGetPointer(values[0]);
+	for (int i = 0; i < nkeys; i++)
+	{
+		const DeletionKey *key = list_nth(table->keys, i);
+		DeletionColumn *column = &batch->keys[i];
+
+		column->nulls[row] = isnull[i + 1];
+		column->values[row] = values[i + 1];
+		if (!key->typbyval && !isnull[i + 1])
+		{
+			MemoryContext oldcxt = MemoryContextSwitchTo(batch->cxt);
+
+			/* construct_md_array() would put a detoasted copy of its own in its place */
+			column->values[row] = key->typlen == -1
+									  ? PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i + 1]))
+									  : datumCopy(values[i + 1], false, key->typlen);
+			MemoryContextSwitchTo(oldcxt);
+		}
+	}
+	batch->nrows++;
 }
 
 static void
-append_tid(Deletion *deletion, DeletionBatch *batch, ItemPointer tid)
+enlarge_batch(Deletion *deletion, int nkeys, DeletionBatch *batch)
 {
-	if (batch->ntids == batch->allocated)
+	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
+	int allocated = Max(64, 2 * batch->allocated);
+
+	if (batch->allocated == 0)
 	{
-		batch->allocated = Max(64, 2 * batch->allocated);
-		batch->tids =
-			batch->tids == NULL
-				? MemoryContextAlloc(deletion->cxt, batch->allocated * sizeof(ItemPointerData))
-				: repalloc(batch->tids, batch->allocated * sizeof(ItemPointerData));
+		batch->cxt =
+			AllocSetContextCreate(deletion->cxt, "catalogue deletion batch", ALLOCSET_SMALL_SIZES);
+		batch->tids = palloc(allocated * sizeof(ItemPointerData));
+		batch->nkeys = nkeys;
+		batch->keys = palloc(nkeys * sizeof(DeletionColumn));
+		for (int i = 0; i < nkeys; i++)
+		{
+			batch->keys[i].values = palloc(allocated * sizeof(Datum));
+			batch->keys[i].nulls = palloc(allocated * sizeof(bool));
+		}
 	}
-	batch->tids[batch->ntids++] = *tid;
+	else
+	{
+		batch->tids = repalloc(batch->tids, allocated * sizeof(ItemPointerData));
+		for (int i = 0; i < nkeys; i++)
+		{
+			batch->keys[i].values = repalloc(batch->keys[i].values, allocated * sizeof(Datum));
+			batch->keys[i].nulls = repalloc(batch->keys[i].nulls, allocated * sizeof(bool));
+		}
+	}
+	batch->allocated = allocated;
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* Frees what a batch holds; it is empty then, and may become another table's. */
+static void
+free_batch(DeletionBatch *batch)
+{
+	if (batch->allocated > 0)
+	{
+		for (int i = 0; i < batch->nkeys; i++)
+		{
+			pfree(batch->keys[i].values);
+			pfree(batch->keys[i].nulls);
+		}
+		pfree(batch->keys);
+		pfree(batch->tids);
+		MemoryContextDelete(batch->cxt);
+	}
+	*batch = (DeletionBatch){0};
+}
+
+static Datum
+key_array(const DeletionKey *key, const DeletionColumn *column, int first, int n)
+{
+	int dims[1] = {n};
+	int lbounds[1] = {1};
+
+	return PointerGetDatum(construct_md_array(column->values + first, column->nulls + first, 1,
+											  dims, lbounds, key->type, key->typlen, key->typbyval,
+											  key->typalign));
+}
+
+static Datum
+tid_array(const DeletionBatch *batch)
+{
+	Datum *elements = palloc(Max(batch->nrows, 1) * sizeof(Datum));
+
+	for (int i = 0; i < batch->nrows; i++)
+		elements[i] = PointerGetDatum(&batch->tids[i]);
+
+	return PointerGetDatum(construct_array(elements, batch->nrows, TIDOID, sizeof(ItemPointerData),
+										   false, TYPALIGN_SHORT));
+}
+
+static TupleDesc
+plan_result_desc(SPIPlanPtr plan)
+{
+	return ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(plan)))->resultDesc;
 }

@@ -9,18 +9,18 @@
  * gives the path back, and retry_deleted_file() still finds how often it has
  * been tried.  Nothing is kept in the backend.
  *
- * Both run with the caller's own rights on the outbox.  Locking: the rows
- * handed out, to the end of the transaction; those that others have locked are
- * skipped.
+ * Both run with the caller's own rights on the outbox, but for one step (see
+ * catalogue_retry_deleted_file).  Locking: the rows handed out, to the end of
+ * the transaction; those that others have locked are skipped.
  */
-#include "catalogue.h"
+#include "deletion.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(catalogue_take_deleted_files);
@@ -108,10 +108,14 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
  * retry_deleted_file(path text, error text) RETURNS void
  *
  * Puts a path that could not be unlinked back, due later each time; the tenth
- * attempt was the last, after which it stays as dead, for a person to see.  A
- * path that is not known as taken is put in as if it had been.
+ * attempt was the last, after which it stays as dead, for a person to see.
  *
- * Errors: 22004 for a null path, 42501 without rights on the outbox.
+ * A path that is not known as taken (somebody has forgotten it since) is put in
+ * as if it had been, as the outbox's owner: whoever may UPDATE rows may name
+ * any path anyhow, and shall not lose one for lack of INSERT.  Not where
+ * policies have a say in his rows.
+ *
+ * Errors: 22004 for a null path, 42501 without SELECT and UPDATE on the outbox.
  */
 Datum
 catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
@@ -131,7 +135,19 @@ catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 	SPI_connect();
 	run_on_outbox(fcinfo, retry_query, lengthof(args), argtypes, args, nulls);
 	if (SPI_processed == 0)
-		run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
+	{
+		Oid outbox = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid)->deleted_files;
+		DeletionUser saved;
+
+		if (check_enable_rls(outbox, InvalidOid, true) == RLS_ENABLED)
+			run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
+		else
+		{
+			catalogue_become_owner(catalogue_relation_owner(outbox), &saved);
+			run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
+			catalogue_restore_user(&saved);
+		}
+	}
 	SPI_finish();
 
 	PG_RETURN_VOID();

@@ -13,6 +13,7 @@
 #include "catalogue.h"
 
 #include "executor/spi.h"
+#include "nodes/execnodes.h"
 #include "nodes/params.h"
 #include "storage/itemptr.h"
 #include "storage/lock.h"
@@ -23,7 +24,8 @@
  *
  * Tables are physical ones: a partitioned table stands as its leaves.  Names
  * are qualified and quoted, ready for SQL text, in which an edge's parent is
- * p and its child c.
+ * p and its child c.  A statement on children is given the parents' keys as
+ * arrays, $1 and on.
  */
 typedef enum EdgeAction
 {
@@ -33,6 +35,18 @@ typedef enum EdgeAction
 	EDGE_BLOCK /* NO ACTION or RESTRICT */
 } EdgeAction;
 
+/* A column that edges refer to: batches of the table carry its values along. */
+typedef struct DeletionKey
+{
+	char *column;
+	char *expression; /* of c, in the type that it is compared as */
+	Oid type;
+	Oid array_type;
+	int16 typlen;
+	bool typbyval;
+	char typalign;
+} DeletionKey;
+
 typedef struct DeletionTable
 {
 	Oid relid;
@@ -40,6 +54,7 @@ typedef struct DeletionTable
 	Oid owner;
 	char *name;		/* with ONLY */
 	char *order_by; /* primary key columns of c; NULL without one */
+	List *keys;		/* of DeletionKey * */
 	List *children; /* of DeletionEdge *, in the order to walk */
 	bool loses_rows;
 	bool partition;
@@ -58,20 +73,34 @@ typedef struct DeletionEdge
 	DeletionTable *parent;
 	DeletionTable *child;
 	EdgeAction action;
-	char *match;		/* condition between p and c */
-	char *match_any;	/* the same as c.key = ANY (ARRAY(SELECT p.key; NULL: not of that form */
-	char *assignments;	/* of SET NULL and SET DEFAULT */
-	bool beyond_schema; /* asked for by the mapping: needs the caller's own rights */
-	bool comparable;	/* match means something to every type (no PERIOD) */
+	List *keys;			   /* of int: which of parent->keys, $1 and on */
+	char *match;		   /* condition between p and c */
+	char *match_any;	   /* the same between c and $1; NULL: cannot be said so */
+	char *match_hashed;	   /* the same as match_any, but never asked of an index */
+	const char *condition; /* part of all of them: on c alone; may be NULL */
+	char *assignments;	   /* of SET NULL and SET DEFAULT */
+	bool beyond_schema;	   /* asked for by the mapping: needs the caller's own rights */
+	bool comparable;	   /* match means something to every type (no PERIOD) */
 	bool indexed;
 	bool walked;   /* false: the server's own triggers do it */
 	bool provable; /* once walked, its trigger can find nothing */
 	int slice;	   /* parents for one statement, as learned */
 	SPIPlanPtr read;
+	SPIPlanPtr read_and_lock;
 	SPIPlanPtr lock;
-	SPIPlanPtr apply;
+	SPIPlanPtr set;
 	SPIPlanPtr delete_by_index;
 } DeletionEdge;
+
+/* Statements on the professor's own row. */
+typedef enum ProfessorStatement
+{
+	PROFESSOR_SEE,
+	PROFESSOR_FIND,
+	PROFESSOR_LOCK,
+	PROFESSOR_DELETE,
+	PROFESSOR_NSTATEMENTS
+} ProfessorStatement;
 
 typedef struct DeletionGraph
 {
@@ -80,7 +109,10 @@ typedef struct DeletionGraph
 	uint64 generation;
 	int users;
 	bool forgotten; /* freed when the last user lets go */
+	List *roots;	/* of DeletionTable *: the professors table, or its leaves */
 	List *tables;	/* of DeletionTable *, children before parents */
+	SPIPlanPtr professor[PROFESSOR_NSTATEMENTS];
+	SPIPlanPtr outbox_insert;
 } DeletionGraph;
 
 extern DeletionGraph *catalogue_fk_graph_acquire(const Attachment *attachment, LOCKMODE lockmode);
@@ -100,18 +132,20 @@ typedef struct DeletionWatch
 {
 	struct DeletionWatch *outer;
 	const Attachment *attachment;
-	const DeletionGraph *graph;
+	DeletionGraph *graph;
 	Oid funcid; /* the function that deletes */
 	MemoryContext cxt;
 	List *counts;			  /* of DeletionCount * */
 	ParamListInfo own_params; /* marks the statement that proven belongs to */
 	List *proven;			  /* of Oid: constraints */
+	uint64 limit;			  /* rows that that statement may delete; 0: any */
+	bool limit_reached;		  /* and there were more */
+	ExecProcNodeMtd next_row; /* what the limit is imposed on */
 	List *paths;			  /* of Datum: text, not yet in the outbox */
 	SubTransactionId subxact; /* in which paths were gathered */
-	SPIPlanPtr outbox_insert;
 } DeletionWatch;
 
-extern void catalogue_deletion_watch_start(DeletionWatch *watch, const DeletionGraph *graph);
+extern void catalogue_deletion_watch_start(DeletionWatch *watch, DeletionGraph *graph);
 extern void catalogue_deletion_watch_stop(DeletionWatch *watch);
 extern void catalogue_deletion_watch_flush(DeletionWatch *watch);
 extern uint64 catalogue_deletion_watch_rows(const DeletionWatch *watch);
@@ -131,22 +165,32 @@ extern Oid catalogue_relation_owner(Oid relid);
 extern char *catalogue_relation_name(Oid relid);
 
 /* delete_batch.c: the walk. */
+typedef struct DeletionColumn
+{
+	Datum *values;
+	bool *nulls;
+} DeletionColumn;
+
+/* Rows of one table. */
 typedef struct DeletionBatch
 {
 	ItemPointerData *tids;
-	int ntids;
+	DeletionColumn *keys; /* one for each of the table's */
+	int nkeys;
+	int nrows;
 	int allocated;
+	MemoryContext cxt; /* of values by reference */
 } DeletionBatch;
 
 /* One level of the walk. */
 typedef struct DeletionFrame
 {
 	struct DeletionFrame *outer;
-	DeletionEdge *edge;			 /* by which the batch was reached */
-	DeletionBatch *parents;		 /* locked */
-	DeletionBatch *batch;		 /* rows of edge->child, locked while we walk below them */
-	Tuplestorestate *candidates; /* TIDs still to come */
-	bool complete;				 /* false once a row was not where it had been */
+	DeletionEdge *edge;		   /* by which the batch was reached */
+	DeletionBatch *parents;	   /* locked */
+	DeletionBatch *batch;	   /* rows of edge->child, locked while we walk below them */
+	Tuplestorestate *children; /* those still to come */
+	bool complete;			   /* false once a row was not where it had been */
 } DeletionFrame;
 
 typedef struct Deletion

@@ -47,6 +47,8 @@ static ExecutorEnd_hook_type previous_executor_end = NULL;
 
 static void watch_executor_start(QueryDesc *query, int eflags);
 static void watch_executor_end(QueryDesc *query);
+static void impose_limit(DeletionWatch *watch, PlanState *rows);
+static TupleTableSlot *next_row_within_limit(PlanState *rows);
 static void adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool record);
 static bool is_proven(const Trigger *trigger, const List *proven);
 static Datum record_files(PG_FUNCTION_ARGS);
@@ -66,7 +68,7 @@ catalogue_deletion_watch_init(void)
 
 /* Everything until stop, which the caller reaches through PG_FINALLY, counts. */
 void
-catalogue_deletion_watch_start(DeletionWatch *watch, const DeletionGraph *graph)
+catalogue_deletion_watch_start(DeletionWatch *watch, DeletionGraph *graph)
 {
 	watch->graph = graph;
 	watch->outer = current_watch;
@@ -105,19 +107,18 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 
 	catalogue_become_owner(catalogue_relation_owner(watch->attachment->deleted_files), &saved);
 	SPI_connect();
-	if (watch->outbox_insert == NULL)
+	if (watch->graph->outbox_insert == NULL)
 	{
 		Oid argtypes[1] = {TEXTARRAYOID};
-		char *query = psprintf("INSERT INTO %s (path) SELECT u.path FROM pg_catalog.unnest($1)"
-							   " WITH ORDINALITY AS u (path, i) ORDER BY u.i",
+		char *query = psprintf("INSERT INTO %s (path) SELECT pg_catalog.unnest($1)",
 							   catalogue_relation_name(watch->attachment->deleted_files));
 
-		watch->outbox_insert = SPI_prepare(query, lengthof(argtypes), argtypes);
-		if (watch->outbox_insert == NULL)
+		watch->graph->outbox_insert = SPI_prepare(query, lengthof(argtypes), argtypes);
+		if (watch->graph->outbox_insert == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		SPI_keepplan(watch->outbox_insert);
+		SPI_keepplan(watch->graph->outbox_insert);
 	}
-	if (SPI_execute_plan(watch->outbox_insert, &paths, NULL, false, 0) != SPI_OK_INSERT)
+	if (SPI_execute_plan(watch->graph->outbox_insert, &paths, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "writing to the outbox failed: %s", SPI_result_code_string(SPI_result));
 	SPI_finish();
 	catalogue_restore_user(&saved);
@@ -192,6 +193,9 @@ watch_executor_start(QueryDesc *query, int eflags)
 	if (watch == NULL || query->operation != CMD_DELETE || (eflags & EXEC_FLAG_EXPLAIN_ONLY))
 		return;
 
+	if (query->params == watch->own_params && watch->limit > 0)
+		impose_limit(watch, outerPlanState(castNode(ModifyTableState, query->planstate)));
+
 	foreach(lc, query->estate->es_opened_result_relations)
 	{
 		ResultRelInfo *target = lfirst(lc);
@@ -225,6 +229,34 @@ watch_executor_end(QueryDesc *query)
 		previous_executor_end(query);
 	else
 		standard_ExecutorEnd(query);
+}
+
+/*
+ * Lets a DELETE have no more rows than the limit: as if it had a LIMIT clause,
+ * with no second look at the rows that RETURNING would take.
+ */
+static void
+impose_limit(DeletionWatch *watch, PlanState *rows)
+{
+	watch->next_row = rows->ExecProcNodeReal;
+	ExecSetExecProcNode(rows, next_row_within_limit);
+}
+
+static TupleTableSlot *
+next_row_within_limit(PlanState *rows)
+{
+	DeletionWatch *watch = current_watch;
+	TupleTableSlot *slot = watch->next_row(rows);
+
+	if (TupIsNull(slot))
+		return NULL;
+	if (watch->limit == 0)
+	{
+		watch->limit_reached = true;
+		return NULL;
+	}
+	watch->limit--;
+	return slot;
 }
 
 /*

@@ -3,9 +3,9 @@
  *		What a professor's deletion reaches: the foreign keys below the
  *		professors table, and the mapping's own edges, as a graph.
  *
- * The graph is read from the catalogs with the newest snapshot, by queries
- * that name everything in full, and kept for the backend's life, one for
- * each attachment, in a memory context of its own below CacheMemoryContext.
+ * The graph is read from the server's own caches, which always know the newest
+ * committed state, and kept for the backend's life, one for each attachment,
+ * in a memory context of its own below CacheMemoryContext.
  * Every ALTER TABLE, CREATE TRIGGER or CREATE INDEX that could change it sends
  * a relcache message for one of its tables; the callback raises a counter,
  * and the next caller builds anew.  A graph in use stays until it is released.
@@ -16,91 +16,29 @@
  */
 #include "deletion.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
-
-/* One row for a table; a partitioned table has none, its leaves have theirs. */
-static const char *const table_query =
-	"SELECT t.relid::oid, coalesce(pg_partition_root(t.relid), t.relid)::oid, c.relowner,"
-	" format('ONLY %I.%I', n.nspname, c.relname), c.relkind = 'r', c.relispartition,"
-	" (SELECT string_agg(format('c.%I', a.attname), ', ' ORDER BY u.i)"
-	"  FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS u (attnum, i), pg_attribute a"
-	"  WHERE i.indrelid = c.oid AND i.indisprimary AND u.i <= i.indnkeyatts"
-	"  AND a.attrelid = c.oid AND a.attnum = u.attnum),"
-	" EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal"
-	"  AND g.tgenabled <> 'D' AND g.tgtype & 2 <> 0 AND g.tgtype & 8 <> 0)"
-	" OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid),"
-	" EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal"
-	"  AND g.tgenabled <> 'D' AND g.tgtype & 24 <> 0)"
-	" OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid)"
-	" FROM (SELECT $1::regclass UNION ALL"
-	"  SELECT relid FROM pg_partition_tree($1::regclass) WHERE level > 0 AND isleaf) AS t (relid)"
-	" JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
-	" WHERE c.relkind <> 'p' ORDER BY 4";
-
-/*
- * The foreign keys to a table or to what it is a partition of.  An index
- * serves an edge when the key's columns are its first ones.
- */
-static const char *const edge_query =
-	"SELECT k.oid, k.conname::text, k.conrelid, k.confdeltype,"
-	" (SELECT string_agg(format('p.%I::%I.%I OPERATOR(%I.%s) c.%I::%I.%I%s', pa.attname,"
-	"   ln.nspname, lt.typname, opn.nspname, o.oprname, ca.attname, rn.nspname, rt.typname,"
-	"   CASE WHEN pa.attcollation <> ca.attcollation AND pa.attcollation <> 0"
-	"    THEN (SELECT format(' COLLATE %I.%I', cn.nspname, cl.collname) FROM pg_collation cl"
-	"     JOIN pg_namespace cn ON cn.oid = cl.collnamespace WHERE cl.oid = pa.attcollation) END),"
-	"   ' AND ' ORDER BY u.i)"
-	"  FROM ROWS FROM (unnest(k.conkey), unnest(k.confkey), unnest(k.conpfeqop))"
-	"   WITH ORDINALITY AS u (childatt, parentatt, op, i)"
-	"  JOIN pg_attribute ca ON ca.attrelid = k.conrelid AND ca.attnum = u.childatt"
-	"  JOIN pg_attribute pa ON pa.attrelid = k.confrelid AND pa.attnum = u.parentatt"
-	"  JOIN pg_operator o ON o.oid = u.op JOIN pg_namespace opn ON opn.oid = o.oprnamespace"
-	"  JOIN pg_type lt ON lt.oid = o.oprleft JOIN pg_namespace ln ON ln.oid = lt.typnamespace"
-	"  JOIN pg_type rt ON rt.oid = o.oprright JOIN pg_namespace rn ON rn.oid = rt.typnamespace),"
-	" (SELECT string_agg(format('%I = %s', a.attname,"
-	"   CASE k.confdeltype WHEN 'n' THEN 'NULL' ELSE 'DEFAULT' END), ', ' ORDER BY u.i)"
-	"  FROM unnest(coalesce(k.confdelsetcols, k.conkey)) WITH ORDINALITY AS u (attnum, i)"
-	"  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),"
-	" ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, i)"
-	"  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.i),"
-	" (to_jsonb(k) ->> 'conperiod') IS DISTINCT FROM 'true',"
-	" k.condeferrable OR EXISTS (SELECT FROM pg_class c"
-	"  WHERE c.oid IN (k.conrelid, k.confrelid) AND c.relkind = 'p'),"
-	" (SELECT format('c.%I::%I.%I OPERATOR(%I.%s) ANY (ARRAY(SELECT p.%I::%I.%I', ca.attname,"
-	"   rn.nspname, rt.typname, opn.nspname, o.oprname, pa.attname, ln.nspname, lt.typname)"
-	"  FROM pg_attribute ca, pg_attribute pa, pg_operator o"
-	"  JOIN pg_namespace opn ON opn.oid = o.oprnamespace"
-	"  JOIN pg_type lt ON lt.oid = o.oprright JOIN pg_namespace ln ON ln.oid = lt.typnamespace"
-	"  JOIN pg_type rt ON rt.oid = o.oprleft JOIN pg_namespace rn ON rn.oid = rt.typnamespace"
-	"  WHERE cardinality(k.conkey) = 1 AND ca.attrelid = k.conrelid AND ca.attnum = k.conkey[1]"
-	"  AND pa.attrelid = k.confrelid AND pa.attnum = k.confkey[1]"
-	"  AND pa.attcollation = ca.attcollation AND lt.typtype = 'b' AND rt.typtype = 'b'"
-	"  AND o.oid = (SELECT f.oprcom FROM pg_operator f WHERE f.oid = k.conpfeqop[1]))"
-	" FROM pg_constraint k"
-	" WHERE k.contype = 'f' AND k.conparentid = 0"
-	" AND (to_jsonb(k) ->> 'conenforced') IS DISTINCT FROM 'false'"
-	" AND k.confrelid IN (SELECT $1 UNION SELECT relid FROM pg_partition_ancestors($1::regclass))"
-	" ORDER BY k.conname, k.oid";
-
-static const char *const index_query =
-	"SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisvalid"
-	" AND i.indpred IS NULL AND (i.indkey::int2[])[0:cardinality($2) - 1] @> ARRAY("
-	"  SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = ANY ($2)))";
 
 static List *graphs = NIL;			/* of DeletionGraph *: the current ones */
 static uint64 graph_generation = 0; /* raised by the callback */
@@ -109,38 +47,61 @@ static uint64 graph_generation = 0; /* raised by the callback */
 static Oid *watched_relids = NULL;
 static int nwatched_relids = 0;
 
+/* One pair of columns that an edge compares. */
+typedef struct ColumnPair
+{
+	char *parent;
+	Oid parent_type;
+	Oid parent_collation;
+	char *child;
+	Oid child_type;
+	Oid child_collation;
+	Oid equal; /* parent = child */
+} ColumnPair;
+
 typedef struct GraphBuilder
 {
 	DeletionGraph *graph;
 	const Attachment *attachment;
 	LOCKMODE lockmode;
-	List *roots;  /* of DeletionTable *: the professors table, or its leaves */
-	List *losing; /* of DeletionTable *: lose rows, edges not read yet */
+	List *losing;		/* of DeletionTable *: lose rows, edges not read yet */
+	bool author_is_key; /* a foreign key says whose the chapters are */
 } GraphBuilder;
 
 static DeletionGraph *build_graph(const Attachment *attachment, LOCKMODE lockmode);
 static List *add_tables(GraphBuilder *builder, Oid relid);
+static DeletionTable *make_table(Oid relid);
+static void note_triggers(DeletionTable *table, const TriggerDesc *triggers);
+static char *primary_key_columns(Relation rel);
 static void add_foreign_keys(GraphBuilder *builder, DeletionTable *parent);
+static List *referencing_constraints(const DeletionTable *parent);
+static Oid topmost_constraint(Oid constraint);
+static void add_foreign_key(GraphBuilder *builder, DeletionTable *parent, Oid constraint);
+static ColumnPair *foreign_key_pair(const FormData_pg_constraint *form, AttrNumber parent,
+									AttrNumber child, Oid equal);
 static void add_references_of_mapping(GraphBuilder *builder, DeletionTable *parent);
 static void add_reference(GraphBuilder *builder, DeletionTable *parent, const char *parent_column,
 						  Oid child, const char *column, const char *condition);
-static void add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child,
-					 const DeletionEdge *model, Datum columns);
-static char *equality(Oid parent, const char *parent_column, Oid child, const char *column);
-static bool has_index(Oid relid, Datum columns);
-static bool has_foreign_key(const DeletionTable *parent, Oid relid, const char *column);
-static bool is_also_delete(const Attachment *attachment, Oid relid, ArrayType *columns);
+static void add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, DeletionEdge *model,
+					 const List *pairs);
+static void set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs);
+static int add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair);
+static char *any_condition(const ColumnPair *pair, const char *values);
+static char *collate_clause(Oid collation);
+static bool has_index(Oid relid, const List *pairs);
+static bool index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid,
+						 const List *pairs);
+static bool is_also_delete(const Attachment *attachment, Oid relid, const List *pairs);
 static void order_tables(GraphBuilder *builder);
+static bool has_array_types(const DeletionEdge *edge);
 static void number_table(DeletionTable *table, List **ordered);
+static int compare_labels(const ListCell *a, const ListCell *b);
 static int compare_edges(const ListCell *a, const ListCell *b);
 static bool reaches(const DeletionTable *from, const DeletionTable *to, List **visited);
-static SPITupleTable *run_catalog_query(const char *query, int nargs, Oid *argtypes, Datum *args);
 static void watch_tables(void);
 static void forget_graphs(void);
 static void free_graph(DeletionGraph *graph);
 static void free_plan(SPIPlanPtr plan);
-static char *column_text(SPITupleTable *rows, uint64 row, int column);
-static Datum column_datum(SPITupleTable *rows, uint64 row, int column);
 
 /*
  * The graph of an attachment whose mapping has professors, built if need be,
@@ -248,30 +209,19 @@ build_graph(const Attachment *attachment, LOCKMODE lockmode)
 											  ALLOCSET_SMALL_SIZES);
 	DeletionGraph *graph = MemoryContextAllocZero(cxt, sizeof(DeletionGraph));
 	GraphBuilder builder = {.graph = graph, .attachment = attachment, .lockmode = lockmode};
-	MemoryContext oldcxt;
-	int save_nestlevel = NewGUCNestLevel();
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 
 	graph->cxt = cxt;
 	graph->attachment_serial = attachment->serial;
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	/* The catalog queries are written in a good order: planning would cost more than running. */
-	(void) set_config_option("join_collapse_limit", "1", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("from_collapse_limit", "1", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	SPI_connect();
-	oldcxt = MemoryContextSwitchTo(cxt);
-
-	builder.roots = add_tables(&builder, attachment->professors);
-	if (builder.roots == NIL)
+	graph->roots = add_tables(&builder, attachment->professors);
+	if (graph->roots == NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot delete from \"%s\"", get_rel_name(attachment->professors)),
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
-	builder.losing = list_copy(builder.roots);
+	builder.losing = list_copy(graph->roots);
 	while (builder.losing != NIL)
 	{
 		DeletionTable *table = linitial(builder.losing);
@@ -282,15 +232,13 @@ build_graph(const Attachment *attachment, LOCKMODE lockmode)
 			continue;
 		table->loses_rows = true;
 		add_foreign_keys(&builder, table);
-		if (list_member_ptr(builder.roots, table))
+		if (list_member_ptr(graph->roots, table))
 			add_references_of_mapping(&builder, table);
 	}
 
 	order_tables(&builder);
 
 	MemoryContextSwitchTo(oldcxt);
-	SPI_finish();
-	AtEOXact_GUC(true, save_nestlevel);
 
 	return graph;
 }
@@ -302,100 +250,249 @@ build_graph(const Attachment *attachment, LOCKMODE lockmode)
 static List *
 add_tables(GraphBuilder *builder, Oid relid)
 {
-	Oid argtypes[1] = {OIDOID};
-	Datum args[1] = {ObjectIdGetDatum(relid)};
-	SPITupleTable *rows;
+	List *members;
 	List *tables = NIL;
+	ListCell *lc;
 
 	LockRelationOid(relid, builder->lockmode);
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
-		(void) find_all_inheritors(relid, builder->lockmode, NULL);
+		members = find_all_inheritors(relid, builder->lockmode, NULL);
+	else
+		members = list_make1_oid(relid);
 
-	rows = run_catalog_query(table_query, lengthof(args), argtypes, args);
-	for (uint64 i = 0; i < rows->numvals; i++)
+	foreach(lc, members)
 	{
-		Oid member = DatumGetObjectId(column_datum(rows, i, 1));
-		DeletionTable *table = catalogue_fk_graph_table(builder->graph, member);
+		DeletionTable *table = catalogue_fk_graph_table(builder->graph, lfirst_oid(lc));
 
-		if (!DatumGetBool(column_datum(rows, i, 5)))
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("cannot delete from \"%s\"", get_rel_name(member)),
-					errdetail("A deletion needs an ordinary or a partitioned table."));
-		if (table == NULL)
+		if (table == NULL && get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
 		{
-			table = palloc0(sizeof(DeletionTable));
-			table->relid = member;
-			table->reported = DatumGetObjectId(column_datum(rows, i, 2));
-			table->owner = DatumGetObjectId(column_datum(rows, i, 3));
-			table->name = column_text(rows, i, 4);
-			table->partition = DatumGetBool(column_datum(rows, i, 6));
-			table->order_by = column_text(rows, i, 7);
-			table->has_before_triggers = DatumGetBool(column_datum(rows, i, 8));
-			table->has_triggers = DatumGetBool(column_datum(rows, i, 9));
+			table = make_table(lfirst_oid(lc));
 			builder->graph->tables = lappend(builder->graph->tables, table);
 		}
-		tables = lappend(tables, table);
+		if (table != NULL)
+			tables = lappend(tables, table);
 	}
-	SPI_freetuptable(rows);
+	list_free(members);
 
 	return tables;
+}
+
+static DeletionTable *
+make_table(Oid relid)
+{
+	Relation rel = table_open(relid, NoLock);
+	DeletionTable *table = palloc0(sizeof(DeletionTable));
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot delete from \"%s\"", RelationGetRelationName(rel)),
+				errdetail("A deletion needs an ordinary or a partitioned table."));
+
+	table->relid = table->reported = relid;
+	table->owner = rel->rd_rel->relowner;
+	table->name = psprintf("ONLY %s", catalogue_relation_name(relid));
+	table->partition = rel->rd_rel->relispartition;
+	if (table->partition)
+		table->reported = llast_oid(get_partition_ancestors(relid));
+	table->order_by = primary_key_columns(rel);
+	table->has_before_triggers = table->has_triggers = rel->rd_rules != NULL;
+	if (rel->trigdesc != NULL)
+		note_triggers(table, rel->trigdesc);
+	table_close(rel, NoLock);
+
+	return table;
+}
+
+static void
+note_triggers(DeletionTable *table, const TriggerDesc *triggers)
+{
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		if (TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
+			table->has_triggers = true;
+		if (TRIGGER_FOR_DELETE(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype))
+			table->has_before_triggers = true;
+	}
+}
+
+/* The primary key's columns of c, as for ORDER BY; NULL without one. */
+static char *
+primary_key_columns(Relation rel)
+{
+	List *indexes = RelationGetIndexList(rel);
+	StringInfoData columns = {0};
+	ListCell *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+
+		if (index->indisprimary)
+		{
+			initStringInfo(&columns);
+			for (int i = 0; i < index->indnkeyatts; i++)
+				appendStringInfo(&columns, "%sc.%s", i > 0 ? ", " : "",
+								 quote_identifier(
+									 get_attname(rel->rd_id, index->indkey.values[i], false)));
+		}
+		ReleaseSysCache(tuple);
+	}
+	list_free(indexes);
+
+	return columns.data;
 }
 
 static void
 add_foreign_keys(GraphBuilder *builder, DeletionTable *parent)
 {
-	Oid argtypes[1] = {OIDOID};
-	Datum args[1] = {ObjectIdGetDatum(parent->relid)};
-	SPITupleTable *rows;
+	List *constraints = referencing_constraints(parent);
+	ListCell *lc;
 
-	rows = run_catalog_query(edge_query, lengthof(args), argtypes, args);
-	for (uint64 i = 0; i < rows->numvals; i++)
+	foreach(lc, constraints)
+		add_foreign_key(builder, parent, lfirst_oid(lc));
+	list_free(constraints);
+	list_sort(parent->children, compare_labels);
+}
+
+/*
+ * The foreign keys to a table, or to what it is a partition of.  There is no
+ * index on pg_constraint to find them by, but each that is enforced has its
+ * triggers on the table, which the relation cache knows.
+ */
+static List *
+referencing_constraints(const DeletionTable *parent)
+{
+	Relation rel = table_open(parent->relid, NoLock);
+	List *constraints = NIL;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
-		DeletionEdge model = {0};
-		Oid child;
-		char deltype;
-		Datum columns;
-		bool doubtful;
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		model.constraint = DatumGetObjectId(column_datum(rows, i, 1));
-		model.label = column_text(rows, i, 2);
-		child = DatumGetObjectId(column_datum(rows, i, 3));
-		deltype = DatumGetChar(column_datum(rows, i, 4));
-		model.match = column_text(rows, i, 5);
-		model.assignments = column_text(rows, i, 6);
-		columns = datumCopy(column_datum(rows, i, 7), false, -1);
-		model.comparable = DatumGetBool(column_datum(rows, i, 8));
-		doubtful = DatumGetBool(column_datum(rows, i, 9));
-		model.match_any = column_text(rows, i, 10);
-
-		switch (deltype)
-		{
-			case FKCONSTR_ACTION_CASCADE:
-				model.action = EDGE_DELETE;
-				break;
-			case FKCONSTR_ACTION_SETNULL:
-				model.action = EDGE_SET_NULL;
-				break;
-			case FKCONSTR_ACTION_SETDEFAULT:
-				model.action = EDGE_SET_DEFAULT;
-				break;
-			default:
-				model.action = EDGE_BLOCK;
-				break;
-		}
-		if (model.action != EDGE_DELETE &&
-			is_also_delete(builder->attachment, child, DatumGetArrayTypeP(columns)))
-		{
-			model.action = EDGE_DELETE;
-			model.beyond_schema = true;
-		}
-
-		/* A default may be the very key that goes: its trigger has to look. */
-		model.provable = !doubtful && deltype != FKCONSTR_ACTION_SETDEFAULT;
-		add_edge(builder, parent, child, &model, columns);
+		if (OidIsValid(trigger->tgconstraint) && TRIGGER_FOR_DELETE(trigger->tgtype) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+			constraints =
+				list_append_unique_oid(constraints, topmost_constraint(trigger->tgconstraint));
 	}
-	SPI_freetuptable(rows);
+	table_close(rel, NoLock);
+
+	return constraints;
+}
+
+/* The constraint as it was declared, where a partition has a copy of it. */
+static Oid
+topmost_constraint(Oid constraint)
+{
+	for (;;)
+	{
+		HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+		Oid parent;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", constraint);
+		parent = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent))
+			return constraint;
+		constraint = parent;
+	}
+}
+
+static void
+add_foreign_key(GraphBuilder *builder, DeletionTable *parent, Oid constraint)
+{
+	const Attachment *attachment = builder->attachment;
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	DeletionEdge model = {.constraint = constraint};
+	int nkeys;
+	AttrNumber child[INDEX_MAX_KEYS];
+	AttrNumber referenced[INDEX_MAX_KEYS];
+	Oid equal[INDEX_MAX_KEYS];
+	Oid unused[INDEX_MAX_KEYS];
+	int nset;
+	AttrNumber set[INDEX_MAX_KEYS];
+	StringInfoData assignments;
+	List *pairs = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	/* The child must be locked before its columns are looked at. */
+	LockRelationOid(form->conrelid, builder->lockmode);
+	DeconstructFkConstraintRow(tuple, &nkeys, child, referenced, equal, unused, unused, &nset, set);
+
+	for (int i = 0; i < nkeys; i++)
+		pairs = lappend(pairs, foreign_key_pair(form, referenced[i], child[i], equal[i]));
+	model.label = pstrdup(NameStr(form->conname));
+	model.comparable = !catalogue_constraint_has_period(form);
+
+	switch (form->confdeltype)
+	{
+		case FKCONSTR_ACTION_CASCADE:
+			model.action = EDGE_DELETE;
+			break;
+		case FKCONSTR_ACTION_SETNULL:
+			model.action = EDGE_SET_NULL;
+			break;
+		case FKCONSTR_ACTION_SETDEFAULT:
+			model.action = EDGE_SET_DEFAULT;
+			break;
+		default:
+			model.action = EDGE_BLOCK;
+			break;
+	}
+	if (model.action != EDGE_DELETE && is_also_delete(attachment, form->conrelid, pairs))
+	{
+		model.action = EDGE_DELETE;
+		model.beyond_schema = true;
+	}
+
+	initStringInfo(&assignments);
+	for (int i = 0; i < (nset > 0 ? nset : nkeys); i++)
+		appendStringInfo(&assignments, "%s%s = %s", i > 0 ? ", " : "",
+						 quote_identifier(
+							 get_attname(form->conrelid, nset > 0 ? set[i] : child[i], false)),
+						 model.action == EDGE_SET_NULL ? "NULL" : "DEFAULT");
+	model.assignments = assignments.data;
+
+	/* A default may be the very key that goes: its trigger has to look. */
+	model.provable = !form->condeferrable && form->confdeltype != FKCONSTR_ACTION_SETDEFAULT &&
+					 get_rel_relkind(form->conrelid) != RELKIND_PARTITIONED_TABLE &&
+					 get_rel_relkind(form->confrelid) != RELKIND_PARTITIONED_TABLE;
+
+	if (form->conrelid == attachment->chapters && attachment->chapters_author != NULL &&
+		nkeys == 1 &&
+		strcmp(((ColumnPair *) linitial(pairs))->child, attachment->chapters_author) == 0 &&
+		list_member_ptr(builder->graph->roots, parent))
+		builder->author_is_key = true;
+
+	add_edge(builder, parent, form->conrelid, &model, pairs);
+	list_free_deep(pairs);
+	ReleaseSysCache(tuple);
+}
+
+static ColumnPair *
+foreign_key_pair(const FormData_pg_constraint *form, AttrNumber parent, AttrNumber child, Oid equal)
+{
+	ColumnPair *pair = palloc(sizeof(ColumnPair));
+	int32 typmod;
+
+	pair->parent = get_attname(form->confrelid, parent, false);
+	get_atttypetypmodcoll(form->confrelid, parent, &pair->parent_type, &typmod,
+						  &pair->parent_collation);
+	pair->child = get_attname(form->conrelid, child, false);
+	get_atttypetypmodcoll(form->conrelid, child, &pair->child_type, &typmod,
+						  &pair->child_collation);
+	pair->equal = equal;
+
+	return pair;
 }
 
 /* The soft references, and the chapters where no foreign key covers their author. */
@@ -406,7 +503,7 @@ add_references_of_mapping(GraphBuilder *builder, DeletionTable *parent)
 	ListCell *lc;
 
 	if (OidIsValid(attachment->chapters) && attachment->chapters_author != NULL &&
-		!has_foreign_key(parent, attachment->chapters, attachment->chapters_author))
+		!builder->author_is_key)
 		add_reference(builder, parent, attachment->professors_username, attachment->chapters,
 					  attachment->chapters_author, NULL);
 
@@ -431,37 +528,67 @@ add_references_of_mapping(GraphBuilder *builder, DeletionTable *parent)
 	}
 }
 
+/*
+ * Columns of different types are compared by an operator between the two, or
+ * as text where there is none.
+ */
 static void
 add_reference(GraphBuilder *builder, DeletionTable *parent, const char *parent_column, Oid child,
 			  const char *column, const char *condition)
 {
-	DeletionEdge model = {.action = EDGE_DELETE, .beyond_schema = true, .comparable = true};
-	Datum name = CStringGetTextDatum(column);
+	DeletionEdge model = {.action = EDGE_DELETE,
+						  .beyond_schema = true,
+						  .comparable = true,
+						  .label = pstrdup(column),
+						  .condition = condition};
+	AttrNumber parent_attnum = get_attnum(parent->relid, parent_column);
+	AttrNumber attnum;
+	ColumnPair pair = {.parent = unconstify(char *, parent_column),
+					   .child = unconstify(char *, column)};
+	int32 typmod;
 
-	model.label = pstrdup(column);
-	model.match = equality(parent->relid, parent_column, child, column);
-	if (condition != NULL)
-		model.match = psprintf("%s AND %s", model.match, condition);
-	add_edge(builder, parent, child, &model,
-			 PointerGetDatum(construct_array(&name, 1, TEXTOID, -1, false, TYPALIGN_INT)));
+	LockRelationOid(child, builder->lockmode);
+	attnum = get_attnum(child, column);
+	if (parent_attnum == InvalidAttrNumber || attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" of relation \"%s\" does not exist",
+					   attnum == InvalidAttrNumber ? column : parent_column,
+					   get_rel_name(attnum == InvalidAttrNumber ? child : parent->relid)),
+				errhint("Run catalogue.attach() with the new name."));
+	get_atttypetypmodcoll(parent->relid, parent_attnum, &pair.parent_type, &typmod,
+						  &pair.parent_collation);
+	get_atttypetypmodcoll(child, attnum, &pair.child_type, &typmod, &pair.child_collation);
+
+	if (getBaseType(pair.parent_type) == getBaseType(pair.child_type))
+		pair.equal = lookup_type_cache(pair.parent_type, TYPECACHE_EQ_OPR)->eq_opr;
+	else
+		pair.equal = OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("=")),
+									  pair.parent_type, pair.child_type);
+	if (!OidIsValid(pair.equal))
+		pair.equal = TextEqualOperator;
+
+	add_edge(builder, parent, child, &model, list_make1(&pair));
 }
 
 /* Adds an edge to each physical table of child, modelled on *model. */
 static void
-add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, const DeletionEdge *model,
-		 Datum columns)
+add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, DeletionEdge *model,
+		 const List *pairs)
 {
 	List *tables = add_tables(builder, child);
 	ListCell *lc;
+
+	model->parent = parent;
+	set_conditions(builder, model, pairs);
 
 	foreach(lc, tables)
 	{
 		DeletionEdge *edge = palloc(sizeof(DeletionEdge));
 
 		*edge = *model;
-		edge->parent = parent;
 		edge->child = lfirst(lc);
-		edge->indexed = has_index(edge->child->relid, columns);
+		edge->indexed = has_index(edge->child->relid, pairs);
 		parent->children = lappend(parent->children, edge);
 		if (edge->action == EDGE_DELETE)
 			builder->losing = lappend(builder->losing, edge->child);
@@ -469,92 +596,197 @@ add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, const Deletion
 	list_free(tables);
 }
 
-/* "p.column = c.column" with the equality that the types' own indexes use. */
-static char *
-equality(Oid parent, const char *parent_column, Oid child, const char *column)
+/*
+ * How the edge compares parents and children: as p and c, and where it can be
+ * said so, as c and an array of keys.
+ */
+static void
+set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 {
-	Oid left = get_atttype(parent, get_attnum(parent, parent_column));
-	Oid right = get_atttype(child, get_attnum(child, column));
-	char *leftop = psprintf("p.%s", quote_identifier(parent_column));
-	char *rightop = psprintf("c.%s", quote_identifier(column));
-	Oid equal = InvalidOid;
+	const char *condition = edge->condition != NULL ? psprintf(" AND %s", edge->condition) : "";
+	StringInfoData match;
+	ListCell *lc;
+
+	initStringInfo(&match);
+	foreach(lc, pairs)
+	{
+		const ColumnPair *pair = lfirst(lc);
+
+		if (match.len > 0)
+			appendStringInfoString(&match, " AND ");
+		generate_operator_clause(&match, psprintf("p.%s", quote_identifier(pair->parent)),
+								 pair->parent_type, pair->equal,
+								 psprintf("c.%s", quote_identifier(pair->child)), pair->child_type);
+		if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
+			appendStringInfoString(&match, collate_clause(pair->parent_collation));
+		edge->keys = lappend_int(edge->keys, add_key(builder, edge->parent, pair));
+	}
+	edge->match = psprintf("%s%s", match.data, condition);
+
+	if (list_length(pairs) == 1)
+	{
+		const ColumnPair *pair = linitial(pairs);
+		char *by_index = any_condition(pair, "$1");
+		char *by_hash = any_condition(pair, "SELECT k.k FROM pg_catalog.unnest($1) AS k (k)");
+
+		if (by_index != NULL)
+		{
+			edge->match_any = psprintf("%s%s", by_index, condition);
+			/* IS TRUE keeps the planner from turning it into a join. */
+			edge->match_hashed = psprintf("(%s) IS TRUE%s", by_hash, condition);
+		}
+	}
+}
+
+/* Which of its columns the parent's batches carry along; the number of this one. */
+static int
+add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair)
+{
+	Oid type;
+	Oid right;
+	DeletionKey *key;
+	ListCell *lc;
+
+	op_input_types(pair->equal, &type, &right);
+	if (IsPolymorphicType(type))
+		type = getBaseType(pair->parent_type);
+
+	foreach(lc, parent->keys)
+	{
+		key = lfirst(lc);
+		if (key->type == type && strcmp(key->column, pair->parent) == 0)
+			return foreach_current_index(lc);
+	}
+
+	key = palloc(sizeof(DeletionKey));
+	key->column = pstrdup(pair->parent);
+	key->expression = psprintf("c.%s::%s", quote_identifier(pair->parent),
+							   format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	key->type = type;
+	key->array_type = get_array_type(type);
+	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
+
+	/* A professor is found before it is known in which leaf. */
+	if (list_member_ptr(builder->graph->roots, parent))
+	{
+		List *keys = lappend(parent->keys, key);
+
+		foreach(lc, builder->graph->roots)
+			((DeletionTable *) lfirst(lc))->keys = keys;
+	}
+	else
+		parent->keys = lappend(parent->keys, key);
+
+	return list_length(parent->keys) - 1;
+}
+
+/* "c.column = ANY (values)", or NULL where that cannot be said. */
+static char *
+any_condition(const ColumnPair *pair, const char *values)
+{
+	Oid commutator = get_commutator(pair->equal);
+	Oid left;
+	Oid right;
 	StringInfoData clause;
+	char *column = psprintf("c.%s", quote_identifier(pair->child));
 
+	if (!OidIsValid(commutator))
+		return NULL;
+	if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
+		column = psprintf("(%s%s)", column, collate_clause(pair->parent_collation));
+
+	op_input_types(commutator, &left, &right);
 	initStringInfo(&clause);
-	if (!OidIsValid(left) || !OidIsValid(right))
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of relation \"%s\" does not exist",
-					   OidIsValid(left) ? column : parent_column,
-					   get_rel_name(OidIsValid(left) ? child : parent)),
-				errhint("Run catalogue.attach() with the new name."));
-
-	if (getBaseType(left) == getBaseType(right))
-		equal = lookup_type_cache(left, TYPECACHE_EQ_OPR)->eq_opr;
-	else
-		equal =
-			OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString("=")), left, right);
-
-	if (OidIsValid(equal))
-		generate_operator_clause(&clause, leftop, left, equal, rightop, right);
-	else
-		appendStringInfo(&clause, "%s::pg_catalog.text OPERATOR(pg_catalog.=) %s::pg_catalog.text",
-						 leftop, rightop);
+	generate_operator_clause(&clause, column, pair->child_type, commutator,
+							 psprintf("ANY (%s)", values), right);
 
 	return clause.data;
 }
 
-static bool
-has_index(Oid relid, Datum columns)
+static char *
+collate_clause(Oid collation)
 {
-	Oid argtypes[2] = {OIDOID, TEXTARRAYOID};
-	Datum args[2] = {ObjectIdGetDatum(relid), columns};
-	SPITupleTable *rows;
-	bool found;
+	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
+	char *clause =
+		psprintf(" COLLATE %s", quote_qualified_identifier(get_namespace_name(form->collnamespace),
+														   NameStr(form->collname)));
 
-	rows = run_catalog_query(index_query, lengthof(args), argtypes, args);
-	found = DatumGetBool(column_datum(rows, 0, 1));
-	SPI_freetuptable(rows);
+	ReleaseSysCache(tuple);
 
-	return found;
+	return clause;
 }
 
-/* Does a foreign key already say what becomes of the rows of that relation? */
+/* Is there an index whose first columns are the child's, in any order? */
 static bool
-has_foreign_key(const DeletionTable *parent, Oid relid, const char *column)
+has_index(Oid relid, const List *pairs)
 {
-	Oid argtypes[3] = {OIDOID, OIDOID, TEXTOID};
-	Datum args[3] = {ObjectIdGetDatum(parent->reported), ObjectIdGetDatum(relid),
-					 CStringGetTextDatum(column)};
-	SPITupleTable *rows;
-	bool found;
-
-	rows = run_catalog_query("SELECT EXISTS (SELECT FROM pg_constraint k JOIN pg_attribute a"
-							 " ON a.attrelid = k.conrelid AND a.attname = $3"
-							 " WHERE k.contype = 'f' AND k.confrelid = $1 AND k.conrelid = $2"
-							 " AND k.conkey = ARRAY[a.attnum])",
-							 lengthof(args), argtypes, args);
-	found = DatumGetBool(column_datum(rows, 0, 1));
-	SPI_freetuptable(rows);
-
-	return found;
-}
-
-static bool
-is_also_delete(const Attachment *attachment, Oid relid, ArrayType *columns)
-{
-	Datum *names;
-	int nnames;
+	Relation rel = table_open(relid, NoLock);
+	List *indexes = RelationGetIndexList(rel);
+	bool found = false;
 	ListCell *lc;
 
-	deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &nnames);
+	foreach(lc, indexes)
+	{
+		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		found = found || index_serves((Form_pg_index) GETSTRUCT(tuple), tuple, relid, pairs);
+		ReleaseSysCache(tuple);
+	}
+	list_free(indexes);
+	table_close(rel, NoLock);
+
+	return found;
+}
+
+static bool
+index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const List *pairs)
+{
+	bool isnull;
+	oidvector *opclasses;
+	oidvector *collations;
+	ListCell *lc;
+
+	if (!index->indisvalid || index->indnkeyatts < list_length(pairs) ||
+		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+		return false;
+	opclasses = (oidvector *) DatumGetPointer(
+		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+	collations = (oidvector *) DatumGetPointer(
+		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
+
+	foreach(lc, pairs)
+	{
+		const ColumnPair *pair = lfirst(lc);
+		AttrNumber attnum = get_attnum(relid, pair->child);
+		bool found = false;
+
+		for (int i = 0; i < list_length(pairs); i++)
+			found =
+				found || (index->indkey.values[i] == attnum &&
+						  collations->values[i] == pair->parent_collation &&
+						  op_in_opfamily(pair->equal, get_opclass_family(opclasses->values[i])));
+		if (!found)
+			return false;
+	}
+
+	return true;
+}
+
+static bool
+is_also_delete(const Attachment *attachment, Oid relid, const List *pairs)
+{
+	ListCell *lc;
+	ListCell *lc2;
+
 	foreach(lc, attachment->also_delete)
 	{
 		const AlsoDeleteBinding *binding = lfirst(lc);
-		bool same = binding->relid == relid && list_length(binding->columns) == nnames;
+		bool same = binding->relid == relid && list_length(binding->columns) == list_length(pairs);
+		ListCell *lc3;
 
-		for (int i = 0; same && i < nnames; i++)
-			same = strcmp(list_nth(binding->columns, i), TextDatumGetCString(names[i])) == 0;
+		forboth(lc2, binding->columns, lc3, pairs)
+			same = same && strcmp(lfirst(lc2), ((ColumnPair *) lfirst(lc3))->child) == 0;
 		if (same)
 			return true;
 	}
@@ -565,9 +797,9 @@ is_also_delete(const Attachment *attachment, Oid relid, ArrayType *columns)
  * Decides what is walked and in which order.
  *
  * An edge that closes a cycle of deletions is left to the server, and so is
- * one whose child has an owner who may not read the parent.  Tables are
- * numbered children first, with NO ACTION edges counted too, so that a row
- * that would block goes before the row that it refers to.
+ * one whose key has no array type.  Tables are numbered children first, with
+ * NO ACTION edges counted too, so that a row that would block goes before the
+ * row that it refers to.
  */
 static void
 order_tables(GraphBuilder *builder)
@@ -588,23 +820,20 @@ order_tables(GraphBuilder *builder)
 			bool cyclic = edge->action != EDGE_BLOCK && reaches(edge->child, table, &visited);
 
 			list_free(visited);
-			edge->walked =
-				edge->action != EDGE_BLOCK && !cyclic &&
-				pg_class_aclcheck(table->relid, edge->child->owner, ACL_SELECT) == ACLCHECK_OK;
-			if (!edge->walked && edge->action != EDGE_BLOCK && !cyclic && edge->beyond_schema)
-				aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table->relid));
-			if (cyclic && edge->beyond_schema)
+			edge->walked = edge->action != EDGE_BLOCK && !cyclic && has_array_types(edge);
+			if (!edge->walked && edge->beyond_schema)
 				ereport(ERROR,
 						errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot also delete through \"%s\" of \"%s\"", edge->label,
 							   get_rel_name(edge->child->relid)),
-						errdetail("It is part of a cycle of deletions."));
+						cyclic ? errdetail("It is part of a cycle of deletions.")
+							   : errdetail("Its type has no array type."));
 			if (cyclic)
 				edge->child->in_cycle = table->in_cycle = true;
 		}
 	}
 
-	foreach(lc, builder->roots)
+	foreach(lc, builder->graph->roots)
 		number_table(lfirst(lc), &ordered);
 	graph->tables = ordered;
 	foreach(lc, ordered)
@@ -621,7 +850,8 @@ order_tables(GraphBuilder *builder)
 		{
 			DeletionEdge *edge = lfirst(lc2);
 
-			if (edge->walked && (edge->child->has_triggers || !edge->child->quiet_below))
+			if (edge->action != EDGE_BLOCK &&
+				(edge->child->has_triggers || !edge->child->quiet_below))
 				table->quiet_below = false;
 		}
 		foreach(lc2, table->children)
@@ -634,6 +864,19 @@ order_tables(GraphBuilder *builder)
 							 !edge->child->partition;
 		}
 	}
+}
+
+static bool
+has_array_types(const DeletionEdge *edge)
+{
+	ListCell *lc;
+
+	foreach(lc, edge->keys)
+	{
+		if (!OidIsValid(((DeletionKey *) list_nth(edge->parent->keys, lfirst_int(lc)))->array_type))
+			return false;
+	}
+	return true;
 }
 
 /* Depth first: appends a table when everything below it is in the list. */
@@ -649,6 +892,16 @@ number_table(DeletionTable *table, List **ordered)
 	foreach(lc, table->children)
 		number_table(((DeletionEdge *) lfirst(lc))->child, ordered);
 	*ordered = lappend(*ordered, table);
+}
+
+static int
+compare_labels(const ListCell *a, const ListCell *b)
+{
+	const DeletionEdge *left = lfirst(a);
+	const DeletionEdge *right = lfirst(b);
+	int order = strcmp(left->label, right->label);
+
+	return order != 0 ? order : oid_cmp(&left->child->relid, &right->child->relid);
 }
 
 static int
@@ -680,26 +933,6 @@ reaches(const DeletionTable *from, const DeletionTable *to, List **visited)
 			return true;
 	}
 	return false;
-}
-
-/* The rows of a query on the catalogs, as of now; the caller frees them. */
-static SPITupleTable *
-run_catalog_query(const char *query, int nargs, Oid *argtypes, Datum *args)
-{
-	MemoryContext oldcxt = CurrentMemoryContext;
-	SPIPlanPtr plan = SPI_prepare(query, nargs, argtypes);
-	int ret;
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	ret = SPI_execute_snapshot(plan, args, NULL, GetLatestSnapshot(), InvalidSnapshot, true, false,
-							   0);
-	if (ret != SPI_OK_SELECT)
-		elog(ERROR, "reading the foreign keys failed: %s", SPI_result_code_string(ret));
-	SPI_freeplan(plan);
-	MemoryContextSwitchTo(oldcxt);
-
-	return SPI_tuptable;
 }
 
 /* Tells the callback which tables to look for. */
@@ -765,11 +998,15 @@ free_graph(DeletionGraph *graph)
 			DeletionEdge *edge = lfirst(lc2);
 
 			free_plan(edge->read);
+			free_plan(edge->read_and_lock);
 			free_plan(edge->lock);
-			free_plan(edge->apply);
+			free_plan(edge->set);
 			free_plan(edge->delete_by_index);
 		}
 	}
+	for (int i = 0; i < PROFESSOR_NSTATEMENTS; i++)
+		free_plan(graph->professor[i]);
+	free_plan(graph->outbox_insert);
 	MemoryContextDelete(graph->cxt);
 }
 
@@ -778,26 +1015,4 @@ free_plan(SPIPlanPtr plan)
 {
 	if (plan != NULL)
 		SPI_freeplan(plan);
-}
-
-/* A text column, copied; NULL for a null. */
-static char *
-column_text(SPITupleTable *rows, uint64 row, int column)
-{
-	bool isnull;
-	Datum value = SPI_getbinval(rows->vals[row], rows->tupdesc, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* A column that is never null. */
-static Datum
-column_datum(SPITupleTable *rows, uint64 row, int column)
-{
-	bool isnull;
-	Datum value = SPI_getbinval(rows->vals[row], rows->tupdesc, column, &isnull);
-
-	if (isnull)
-		elog(ERROR, "unexpected null in column %d of the foreign keys", column);
-	return value;
 }

@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
-SELECT plan(12);
+SELECT plan(16);
 
 CREATE SCHEMA app;
 SELECT catalogue.create_tables('app') \g /dev/null
@@ -48,6 +48,26 @@ SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''forg
 UPDATE deleted_files SET state = 'taken', taken_by = '3' WHERE path = 'forgotten';
 SELECT take_deleted_files() \g /dev/null
 SELECT is_empty('SELECT FROM deleted_files WHERE path = ''forgotten''', 'what a committed taker took is forgotten');
+
+-- A worker's rights: SELECT, UPDATE and DELETE
+CREATE ROLE catalogue_test_worker;
+GRANT USAGE ON SCHEMA app TO catalogue_test_worker;
+GRANT SELECT, DELETE ON deleted_files TO catalogue_test_worker;
+SET LOCAL ROLE catalogue_test_worker;
+SELECT throws_ok($$SELECT retry_deleted_file('unknown', 'busy')$$, '42501', 'permission denied for table deleted_files',
+	'to put back takes UPDATE');
+RESET ROLE;
+GRANT UPDATE ON deleted_files TO catalogue_test_worker;
+SET LOCAL ROLE catalogue_test_worker;
+SELECT lives_ok($$SELECT retry_deleted_file('unknown', 'busy')$$, '... and no INSERT, also for a path that nobody knows');
+RESET ROLE;
+SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''unknown''', $$VALUES ('queued', 1)$$,
+	'... which is queued');
+ALTER TABLE deleted_files ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_rows ON deleted_files USING (true) WITH CHECK (path <> 'forbidden');
+SET LOCAL ROLE catalogue_test_worker;
+SELECT throws_ok($$SELECT retry_deleted_file('forbidden', 'busy')$$, '42501', NULL, 'policies keep their say');
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;

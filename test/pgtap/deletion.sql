@@ -5,7 +5,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
-SELECT plan(47);
+SELECT plan(55);
 
 CREATE SCHEMA app;
 SELECT catalogue.create_tables('app') \g /dev/null
@@ -241,6 +241,76 @@ SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_profess
 	WHERE relation::text IN ('visits', 'lessons', 'marks')$$,
 	$$VALUES ('visits', 'delete', 10::bigint), ('lessons', 'delete', 10), ('marks', 'set default', 3)$$,
 	'partitions count as their table');
+ROLLBACK TO deletion;
+
+-- A partitioned parent, and one of its partitions that is referred to by itself
+
+CREATE TABLE lessons (prof integer REFERENCES professeurs ON DELETE CASCADE, nr integer, PRIMARY KEY (prof, nr))
+	PARTITION BY LIST (prof);
+CREATE TABLE lessons_1 PARTITION OF lessons FOR VALUES IN (1);
+CREATE TABLE lessons_2 PARTITION OF lessons FOR VALUES IN (2, 3);
+INSERT INTO lessons SELECT p, i FROM generate_series(1, 3) AS p, generate_series(0, 9) AS i;
+CREATE TABLE visits (prof integer, nr integer, FOREIGN KEY (prof, nr) REFERENCES lessons ON DELETE CASCADE);
+INSERT INTO visits SELECT prof, nr FROM lessons;
+CREATE TABLE notes (prof integer, nr integer, FOREIGN KEY (prof, nr) REFERENCES lessons_1 ON DELETE CASCADE);
+INSERT INTO notes SELECT prof, nr FROM lessons_1;
+SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_professor_batch('p1', 3)
+	WHERE relation::text IN ('notes', 'visits', 'lessons')$$,
+	$$VALUES ('notes', 'delete', 10::bigint), ('visits', 'delete', 10), ('lessons', 'delete', 10)$$,
+	'keys to a partitioned table and to a partition');
+SELECT results_eq('SELECT (SELECT count(*) FROM lessons), (SELECT count(*) FROM visits), (SELECT count(*) FROM notes)',
+	'VALUES (20::bigint, 20::bigint, 0::bigint)', '... and no other rows');
+ROLLBACK TO deletion;
+
+-- Keys of many types: one that another type refers to, an enum, a domain, two
+-- collations, an array (whose values no array can hold) and one that may be null
+
+CREATE TYPE term AS ENUM ('autumn', 'spring', 'summer');
+CREATE DOMAIN code AS text;
+CREATE TABLE courses (prof integer REFERENCES professeurs ON DELETE CASCADE, i integer UNIQUE, e term UNIQUE,
+	d code UNIQUE, c text COLLATE "C" UNIQUE, a integer[] UNIQUE, n varchar(9) UNIQUE);
+INSERT INTO courses VALUES (1, 1, 'autumn', 'x', 'x', '{1}', 'x'), (1, 2, 'spring', 'y', 'y', '{2}', NULL),
+	(2, 3, 'summer', 'z', 'z', '{3}', 'z');
+CREATE TABLE of_i (k bigint REFERENCES courses (i) ON DELETE CASCADE);
+CREATE TABLE of_e (k term REFERENCES courses (e) ON DELETE CASCADE);
+CREATE TABLE of_d (k code REFERENCES courses (d) ON DELETE CASCADE);
+CREATE TABLE of_c (k text REFERENCES courses (c) ON DELETE CASCADE);
+CREATE TABLE of_a (k integer[] REFERENCES courses (a) ON DELETE CASCADE);
+CREATE TABLE of_n (k text REFERENCES courses (n) ON DELETE SET NULL);
+INSERT INTO of_i SELECT i FROM courses, generate_series(1, 4);
+INSERT INTO of_e SELECT e FROM courses, generate_series(1, 4);
+INSERT INTO of_d SELECT d FROM courses, generate_series(1, 4);
+INSERT INTO of_c SELECT c FROM courses, generate_series(1, 4);
+INSERT INTO of_a SELECT a FROM courses, generate_series(1, 4);
+INSERT INTO of_n SELECT n FROM courses, generate_series(1, 4);
+CREATE TABLE lost_of_each_type AS SELECT * FROM (VALUES ('of_i', 'delete', 8::bigint), ('of_e', 'delete', 8),
+	('of_d', 'delete', 8), ('of_c', 'delete', 8), ('of_a', 'delete', 8), ('of_n', 'set null', 4)) AS v;
+CREATE FUNCTION pg_temp.deletes_each_type(what text) RETURNS SETOF text
+LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN NEXT bag_eq($q$SELECT relation::text, action, row_count FROM preview_professor_deletion('p1')
+		WHERE relation::text LIKE 'of__' AND action <> 'no index'$q$,
+		'SELECT * FROM lost_of_each_type', 'keys of many types, previewed, ' || what);
+	RETURN NEXT bag_eq($q$SELECT relation::text, action, row_count FROM delete_professor_batch('p1', 3)
+		WHERE relation::text LIKE 'of__'$q$,
+		'SELECT * FROM lost_of_each_type', '... deleted');
+	RETURN NEXT results_eq($q$SELECT (SELECT count(*) FROM of_i WHERE k = 3),
+		(SELECT count(*) FROM of_e WHERE k = 'summer'), (SELECT count(*) FROM of_d WHERE k = 'z'),
+		(SELECT count(*) FROM of_c WHERE k = 'z'), (SELECT count(*) FROM of_a WHERE k = '{3}'),
+		(SELECT count(*) FROM of_n WHERE k = 'z')$q$,
+		'VALUES (4::bigint, 4::bigint, 4::bigint, 4::bigint, 4::bigint, 4::bigint)', '... and no others');
+END
+$$;
+SAVEPOINT types;
+SELECT pg_temp.deletes_each_type('without an index');
+ROLLBACK TO types;
+CREATE INDEX ON of_i (k);
+CREATE INDEX ON of_e (k);
+CREATE INDEX ON of_d (k);
+CREATE INDEX ON of_c (k);
+CREATE INDEX ON of_a (k);
+CREATE INDEX ON of_n (k);
+SELECT pg_temp.deletes_each_type('with an index');
 ROLLBACK TO deletion;
 
 -- No finish(): it would count what the savepoints have taken back.

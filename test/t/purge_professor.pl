@@ -37,6 +37,7 @@ INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom
 SELECT 't', c, 'etudiant', i, 'n' FROM generate_series(1, 6) AS c, generate_series(1, 3000) AS i;
 INSERT INTO notifications (type, message, destinataire_type, destinataire_id, lue, chapitre_id)
 SELECT 't', 'm', 'etudiant', i, false, id FROM chapitres_complets, generate_series(1, 2) AS i;
+CREATE EXTENSION amcheck;
 CREATE TABLE statements (relation name, n bigint);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
@@ -47,17 +48,28 @@ $$;
 ANALYZE;
 SQL
 
+my $integrity = slurp_file('test/data/integrity.sql');
+$node->safe_psql('postgres', $integrity);
+$integrity =~ s/^--.*\n//mg;
+for my $spec (glob 'test/isolation/specs/deletion_*.spec')
+{
+	ok(index(slurp_file($spec) =~ s/^\t//mgr, $integrity) > 0, "$spec checks integrity in the same way");
+}
+
+is( $node->safe_psql('postgres', <<'SQL'), 'commentaires_chapitre_id_fkey is violated', 'it finds an orphan');
+BEGIN;
+SET LOCAL session_replication_role = replica;
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom) VALUES ('t', -1, 'etudiant', 1, 'n');
+SELECT integrity();
+SQL
+
 my $dependents = 200 + 200 * 4 + 3000 + 200 * 2 + 1;
 
 # What must be so at any moment between two transactions.
 sub check_consistency
 {
 	my ($what, $user) = @_;
-	is( $node->safe_psql('postgres', <<'SQL'), '0|0|0', "$what: no orphan row");
-SELECT (SELECT count(*) FROM commentaires c WHERE NOT EXISTS (SELECT FROM chapitres_complets p WHERE p.id = c.chapitre_id)),
-	(SELECT count(*) FROM notifications c WHERE NOT EXISTS (SELECT FROM chapitres_complets p WHERE p.id = c.chapitre_id)),
-	(SELECT count(*) FROM chapitres_complets c WHERE NOT EXISTS (SELECT FROM professeurs p WHERE p.username = c.created_by))
-SQL
+	is($node->safe_psql('postgres', 'SELECT integrity()'), 'sound', "$what: no orphan row, indexes as the tables");
 	is( $node->safe_psql('postgres', <<'SQL'), '0|0', "$what: each file once, and none of a chapter that is there");
 SELECT count(*) - count(DISTINCT path), 1200 - count(*) - (SELECT count(*) FROM chapitres_complets) FROM deleted_files
 SQL
@@ -123,9 +135,15 @@ check_consistency('lock timeout', 'p3');
 $node->safe_psql('postgres', "CALL purge_professor('p3', 100)");
 check_consistency('lock timeout, called again', 'p3');
 
-# Two at once, and a new chapter meanwhile
+# Two at once, and meanwhile a new chapter, and a new table that refers to the
+# professors by a new column
 ($handle, $err) = start_purge('p4');
 $node->safe_psql('postgres', <<'SQL');
+ALTER TABLE professeurs ADD badge integer;
+UPDATE professeurs SET badge = id;
+ALTER TABLE professeurs ADD UNIQUE (badge);
+CREATE TABLE badges (badge integer REFERENCES professeurs (badge) ON DELETE CASCADE);
+INSERT INTO badges SELECT badge FROM professeurs WHERE username = 'p4';
 INSERT INTO chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
 VALUES ('u', 'f', 'l', 'm', 'L1', 'S1', 'new', 't', 'p4');
 SQL
@@ -136,6 +154,7 @@ is($$err, '', 'the first of two purges ends well');
 like($stderr, qr/waiting for another purge of professor "p4"/, 'the second says that it waits');
 like($stderr, qr/professor "p4" does not exist/, 'and finds nothing left');
 is( $node->safe_psql('postgres', "SELECT count(*) FROM chapitres_complets WHERE created_by = 'p4'"), '0', 'the new chapter went too');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM badges'), '0', 'and the row of the new table');
 
 # A killed backend takes the server down and up; so does an immediate stop.
 ($handle, $err) = start_purge('p5');
