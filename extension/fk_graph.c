@@ -331,8 +331,11 @@ primary_key_columns(Relation rel)
 	foreach(lc, indexes)
 	{
 		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+		Form_pg_index index;
 
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		index = (Form_pg_index) GETSTRUCT(tuple);
 		if (index->indisprimary)
 		{
 			initStringInfo(&columns);
@@ -707,8 +710,13 @@ static char *
 collate_clause(Oid collation)
 {
 	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form = (Form_pg_collation) GETSTRUCT(tuple);
-	char *clause =
+	Form_pg_collation form;
+	char *clause;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	clause =
 		psprintf(" COLLATE %s", quote_qualified_identifier(get_namespace_name(form->collnamespace),
 														   NameStr(form->collname)));
 
@@ -730,6 +738,8 @@ has_index(Oid relid, const List *pairs)
 	{
 		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
 
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
 		found = found || index_serves((Form_pg_index) GETSTRUCT(tuple), tuple, relid, pairs);
 		ReleaseSysCache(tuple);
 	}

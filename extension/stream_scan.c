@@ -17,8 +17,8 @@
  *
  * There is no relation behind an RTE_FUNCTION, so scanrelid is 0, and
  * custom_scan_tlist lists the columns that are looked at.  Where these are
- * what the query returns, in its order, there is nothing left to project, and
- * a source that can store just these fills the scan's slot itself.
+ * what the query returns, in its order, there is nothing left to project: the
+ * source stores just these in the scan's own slot.
  * The node's tables are not in the range table either: their OIDs are added
  * to the plan's dependencies, and the source locks them when it begins.
  *
