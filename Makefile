@@ -11,10 +11,10 @@ PG_CONFIG ?= pg_config
 # The directory of this file: another one than the current in a VPATH build,
 # and what wildcards have to be told.
 source := $(dir $(firstword $(MAKEFILE_LIST)))
-files = $(patsubst $(source)%,%,$(wildcard $(source)$(1)))
+files = $(patsubst $(source)%,%,$(wildcard $(addprefix $(source),$(1))))
 
 # := for all of them, as PGXS asks ifdef, which does not look behind a =
-OBJS := $(patsubst %.c,%.o,$(call files,extension/*.c))
+OBJS := $(patsubst %.c,%.o,$(call files,extension/*.c extension/*/*.c))
 DATA := $(call files,extension/catalogue--*.sql)
 DOCS := $(call files,README.md)
 
@@ -28,6 +28,9 @@ ENCODING = UTF8
 NO_LOCALE = 1
 
 EXTRA_CLEAN = results regression.diffs regression.out output_iso tmp_check tmp_check_iso log
+
+# Headers are named from here: "feed/feed.h".
+PG_CPPFLAGS = -I$(source)extension
 
 # What is on for our objects beyond the server's own flags.  Those, and the
 # attributes in its headers, are made for gcc: clang shall not complain of them.
@@ -77,12 +80,12 @@ endif
 
 # where a VPATH build puts its objects
 ifneq (./,$(source))
-$(shell mkdir -p extension)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
 include $(PGXS)
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard $(source)extension/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(addprefix $(source),extension/*.h extension/*/*.h))
 
 endif
 

@@ -8,7 +8,7 @@
  * relcache callback slots for core and all extensions together: we take one
  * and hand each message to the rooms that care.
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
 #include <limits.h>
 

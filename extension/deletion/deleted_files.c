@@ -13,7 +13,7 @@
  * catalogue_retry_deleted_file).  Locking: the rows handed out, to the end of
  * the transaction; those that others have locked are skipped.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"

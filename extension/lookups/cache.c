@@ -24,7 +24,7 @@
  * entry below the caller's context and moves it here when nothing can fail
  * any more.
  */
-#include "lookup_cache.h"
+#include "lookups/lookups.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"

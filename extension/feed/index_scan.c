@@ -15,8 +15,8 @@
  * scans and buffer pins belong to the current resource owner, so that an
  * ERROR leaves nothing behind.  The caller holds the locks.
  */
-#include "chapter_feed.h"
-#include "heap_fetch.h"
+#include "feed/feed.h"
+#include "feed/heap_fetch.h"
 
 #include "access/genam.h"
 #include "access/nbtree.h"

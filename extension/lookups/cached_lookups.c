@@ -10,13 +10,13 @@
  * current when it began, and its pin on cached content belongs to that.  The
  * values that it hands out point into the content: good until it is closed.
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
 #include "catalog/pg_class.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
 #include "funcapi.h"
-#include "lookup_cache.h"
+#include "lookups/lookups.h"
 #include "miscadmin.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/cost.h"

@@ -19,7 +19,7 @@
  * other statement, ours or not, sees the change.  Outside a deletion the hooks
  * do nothing but pass on.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"

@@ -14,7 +14,7 @@
  * RowExclusiveLock nobody can add a foreign key to one of them until the end
  * of the transaction, so what was read stays true that long.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"

@@ -16,7 +16,7 @@
  * takes the locks that running it would take, and they are held to the end of
  * the transaction.
  */
-#include "chapter_feed.h"
+#include "feed/feed.h"
 
 #include "access/genam.h"
 #include "access/table.h"

@@ -6,7 +6,7 @@
  * expression, WITH ORDINALITY, or with catalogue.enable_stream off.  The
  * source lives inside the one call, so nothing stays open between calls.
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
 #include "executor/executor.h"
 #include "funcapi.h"

@@ -27,7 +27,7 @@
  * Memory: batches and lists live in the deletion's context; the parameters of
  * a statement in one of its own.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"

@@ -26,7 +26,7 @@
  * (LATERAL, prepared statements, sub-selects).  custom_private is the
  * function's OID and the index of its source.
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_collation_d.h"

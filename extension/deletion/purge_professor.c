@@ -15,7 +15,7 @@
  * on the professor from the first batch to the last, so that a second purge
  * of him waits for the first.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"

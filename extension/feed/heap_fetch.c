@@ -18,7 +18,7 @@
  * The memory is the backend's, 48 kB, for all tables; an entry that is wrong
  * costs a look at one buffer header.
  */
-#include "heap_fetch.h"
+#include "feed/heap_fetch.h"
 
 #include "access/heapam.h"
 #include "access/relscan.h"

@@ -10,7 +10,7 @@
  *
  * The tuples live in the planner's memory and are freed by it.
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -19,7 +19,7 @@
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
-#include "lookup_cache.h"
+#include "lookups/lookups.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -12,10 +12,10 @@
  * Lifetime: a source lives in the caller's memory context, and what one open()
  * makes in a child of it, reset by close().
  */
-#include "tuple_source.h"
+#include "scan/tuple_source.h"
 
-#include "chapter_feed.h"
-#include "heap_fetch.h"
+#include "feed/feed.h"
+#include "feed/heap_fetch.h"
 
 #include "access/genam.h"
 #include "access/table.h"

@@ -21,7 +21,7 @@
  * only the finished content is allocated where the caller wants it.  Locks
  * are held to the end of the transaction, as a query's are.
  */
-#include "lookup_cache.h"
+#include "lookups/lookups.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"

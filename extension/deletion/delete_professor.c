@@ -10,7 +10,7 @@
  * Locking: RowExclusiveLock on every table of the graph for the deletion,
  * AccessShareLock for the preview; rows as delete_batch.c says.
  */
-#include "deletion.h"
+#include "deletion/deletion.h"
 
 #include "funcapi.h"
 #include "miscadmin.h"
