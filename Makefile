@@ -15,7 +15,12 @@ files = $(patsubst $(source)%,%,$(wildcard $(addprefix $(source),$(1))))
 
 # := for all of them, as PGXS asks ifdef, which does not look behind a =
 OBJS := $(patsubst %.c,%.o,$(call files,extension/*.c extension/*/*.c))
-DATA := $(call files,extension/catalogue--*.sql)
+# The install script of the version in the making is joined from its pieces, in
+# the order of their names; those of released versions are files of their own.
+version := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" '$(source)catalogue.control')
+script := extension/catalogue--$(version).sql
+DATA := $(filter-out $(script),$(call files,extension/catalogue--*.sql))
+DATA_built := $(script)
 DOCS := $(call files,README.md)
 
 REGRESS := $(patsubst sql/%.sql,%,$(call files,sql/*.sql))
@@ -84,6 +89,9 @@ $(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
 include $(PGXS)
+
+$(script): $(sort $(call files,extension/sql/1_config.sql))
+	cat $^ >$@
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(addprefix $(source),extension/*.h extension/*/*.h))
 

@@ -50,14 +50,17 @@ attend() {
 }
 
 # copy_tree DIRECTORY: what git tracks or would track; without git (a release's
-# tarball) everything but objects, which a VPATH build would take for its own.
+# tarball) everything but what make builds, which a VPATH build would take for
+# its own.
 copy_tree() {
-    local files
+    local files version
     files=$(mktemp)
+    version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" "$top/catalogue.control")
     if tracked_files >"$files" 2>/dev/null; then
         tar -C "$top" --null -T "$files" -cf - | tar -C "$1" -xf -
     else
-        tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - . |
+        tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
+            --exclude="./extension/catalogue--$version.sql" -cf - . |
             tar -C "$1" -xf -
     fi
     rm -f "$files"
