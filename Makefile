@@ -90,7 +90,7 @@ endif
 
 include $(PGXS)
 
-$(script): $(sort $(call files,extension/sql/1_config.sql))
+$(script): $(sort $(call files,extension/sql/*.sql))
 	cat $^ >$@
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(addprefix $(source),extension/*.h extension/*/*.h))
