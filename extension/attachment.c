@@ -9,18 +9,22 @@
  * kept for the backend's life, each attachment in a memory context of its
  * own, below CacheMemoryContext.
  *
- * Coherence: a statement trigger on every configuration table sends a
- * relcache message for catalogue.attachment (see catalogue_config_changed);
- * the callback raises a counter, and the next lookup forgets every
- * attachment.  A pointer handed out stays good until the end of the
- * transaction: what was forgotten is freed only then.  A procedure that
- * commits must look its attachment up again.
+ * Coherence: a statement trigger on every configuration table sends an
+ * invalidation message for catalogue.attachment (see
+ * catalogue_config_changed), on which every attachment depends.  A pointer
+ * handed out stays good until the end of the transaction: an attachment that is
+ * dropped is pinned until then.  A procedure that commits must look its
+ * attachment up again.
  *
  * The tables are read with the catalog snapshot, as the server reads its own
  * catalogs: the newest committed state, whatever the isolation level and
  * whoever calls.
  */
-#include "catalogue.h"
+#include "attachment.h"
+
+#include "names.h"
+#include "query.h"
+#include "rights.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -82,21 +86,14 @@ enum
 typedef void (*ConfigRowReader)(Attachment *attachment, const Datum *values, const bool *isnull);
 
 static HTAB *attachment_hash = NULL;
-static List *forgotten_contexts = NIL; /* freed at the end of the transaction */
-static uint64 config_generation = 0;   /* raised by the callback */
-static uint64 hash_generation = 0;	   /* what the hash's content was read under */
-static uint64 last_serial = 0;
-static Oid attachment_relid = InvalidOid;
 
 PG_FUNCTION_INFO_V1(catalogue_bind);
 PG_FUNCTION_INFO_V1(catalogue_config_changed);
 PG_FUNCTION_INFO_V1(catalogue_lock_configuration);
 
 static const Attachment *attachment_of_schema(Oid schema);
-static Attachment *load_attachment(Oid schema, const char *name);
-static void forget_attachments(void);
-static void free_forgotten_contexts(XactEvent event, void *arg);
-static Oid config_table(const char *name);
+static void drop_stale_attachments(void);
+static void read_attachment(CachedThing *thing, void *schema);
 static void read_config_table(const char *name, Oid outbox, Attachment *attachment,
 							  ConfigRowReader reader);
 static void read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull);
@@ -113,38 +110,31 @@ static List *string_list(Datum array, Oid element_type);
  *
  * Never NULL: a function in a schema that is not attached raises
  * object_not_in_prerequisite_state.  The result stays good until the end of
- * the transaction.
+ * the transaction.  What is made from it depends on what it depends on: where
+ * dependencies are given, that is added to them before it is read.
  */
 const Attachment *
-catalogue_attachment_of_function(Oid funcid)
+catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 {
 	Oid schema = get_func_namespace(funcid);
 
 	if (!OidIsValid(schema))
 		elog(ERROR, "cache lookup failed for function %u", funcid);
 
+	if (dependencies != NULL)
+	{
+		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
+		catalogue_depend_on_schema(dependencies, schema);
+	}
+
 	return attachment_of_schema(schema);
 }
 
-/*
- * The table whose relcache messages say that an attachment has changed: what
- * a plan made from an attachment depends on.
- */
+/* The table whose invalidation messages say that an attachment has changed. */
 Oid
 catalogue_config_relid(void)
 {
-	return config_table("attachment");
-}
-
-/* Called for every relcache message: compares and counts, nothing else. */
-void
-catalogue_attachment_relcache_callback(Oid relid)
-{
-	if (!OidIsValid(relid) || !OidIsValid(attachment_relid) || relid == attachment_relid)
-	{
-		config_generation++;
-		attachment_relid = InvalidOid; /* dropped and created again? look again */
-	}
+	return catalogue_member_relid("attachment");
 }
 
 /*
@@ -160,36 +150,24 @@ catalogue_attachment_relcache_callback(Oid relid)
 Datum
 catalogue_bind(PG_FUNCTION_ARGS)
 {
-	static const char *const query =
-		"SELECT status, object, detail FROM catalogue.bind_for($1, $2, $3)";
-	Oid argtypes[3] = {OIDOID, NAMEOID, JSONBOID};
-	Datum args[3] = {ObjectIdGetDatum(GetUserId()), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	const Oid types[] = {OIDOID, NAMEOID, JSONBOID};
+	const NullableDatum args[] = {{.value = ObjectIdGetDatum(GetUserId())},
+								  {.value = PG_GETARG_DATUM(0)},
+								  {.value = PG_GETARG_DATUM(1)}};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Relation config;
-	Oid owner;
-	Oid save_userid;
-	int save_sec_context;
-	int ret;
+	SPIExecuteOptions options = {.params = catalogue_make_params(lengthof(types), types, args)};
+	SavedUser saved;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
-	config = table_open(config_table("attachment"), AccessShareLock);
-	owner = config->rd_rel->relowner;
-	table_close(config, NoLock);
-
-	/* After an ERROR the end of the (sub)transaction restores the user. */
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
-
 	SPI_connect();
-	ret = SPI_execute_with_args(query, lengthof(argtypes), argtypes, args, NULL, false, 0);
-	if (ret != SPI_OK_SELECT)
-		elog(ERROR, "binding failed: %s", SPI_result_code_string(ret));
+	catalogue_switch_to_owner(catalogue_config_relid(), &saved);
+	catalogue_execute("SELECT status, object, detail FROM catalogue.bind_for($1, $2, $3)",
+					  &options);
+	catalogue_restore_user(&saved);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(rsinfo->setResult, SPI_tuptable->vals[i]);
 	SPI_finish();
-
-	SetUserIdAndSecContext(save_userid, save_sec_context);
 
 	return (Datum) 0;
 }
@@ -203,7 +181,7 @@ catalogue_bind(PG_FUNCTION_ARGS)
 Datum
 catalogue_lock_configuration(PG_FUNCTION_ARGS)
 {
-	LockRelationOid(config_table("attachment"), ShareRowExclusiveLock);
+	LockRelationOid(catalogue_config_relid(), ShareRowExclusiveLock);
 
 	PG_RETURN_VOID();
 }
@@ -222,7 +200,7 @@ catalogue_config_changed(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("function \"config_changed\" was not called by trigger manager"));
 
-	CacheInvalidateRelcacheByRelid(config_table("attachment"));
+	CacheInvalidateRelcacheByRelid(catalogue_config_relid());
 
 	return PointerGetDatum(NULL);
 }
@@ -232,61 +210,81 @@ attachment_of_schema(Oid schema)
 {
 	AttachmentSlot *slot;
 	bool found;
-	char *name;
 
 	if (attachment_hash == NULL)
 	{
 		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AttachmentSlot)};
 
-		RegisterXactCallback(free_forgotten_contexts, NULL);
 		attachment_hash = hash_create("catalogue attachments", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 
 	AcceptInvalidationMessages();
-	name = get_namespace_name(schema);
-	if (name == NULL) /* dropped while the call was under way */
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_SCHEMA),
-				errmsg("schema with OID %u does not exist", schema));
-
-	/* What was made from an attachment may hold names: a new one, new names. */
 	slot = hash_search(attachment_hash, &schema, HASH_FIND, NULL);
-	if (hash_generation != config_generation || (slot != NULL && slot->attachment != NULL &&
-												 strcmp(slot->attachment->schema_name, name) != 0))
-		forget_attachments();
-
-	if (slot == NULL || slot->attachment == NULL)
+	if (slot == NULL || !catalogue_is_current(slot->attachment->base.dependencies))
 	{
-		Attachment *attachment = load_attachment(schema, name);
+		Attachment *attachment;
 
+		drop_stale_attachments();
+		attachment =
+			(Attachment *) catalogue_read_cached("catalogue attachment", sizeof(Attachment),
+												 read_attachment, &schema);
 		slot = hash_search(attachment_hash, &schema, HASH_ENTER, &found);
 		slot->attachment = attachment;
+		MemoryContextSetParent(attachment->base.cxt, CacheMemoryContext);
 	}
 
 	return slot->attachment;
 }
 
 /*
- * Reads a schema's configuration into a context of its own.
- *
- * A change that arrives while we read raises config_generation above the
- * value that hash_generation was set to before, so that the next lookup
- * reads again.
+ * Empties the hash of what has changed or gone.  Callers up the stack may hold
+ * such an attachment still, so each is pinned to the end of the transaction.
  */
-static Attachment *
-load_attachment(Oid schema, const char *name)
+static void
+drop_stale_attachments(void)
 {
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue attachment", ALLOCSET_SMALL_SIZES);
-	Attachment *attachment = MemoryContextAllocZero(cxt, sizeof(Attachment));
+	HASH_SEQ_STATUS status;
+	AttachmentSlot *slot;
+
+	hash_seq_init(&status, attachment_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+	{
+		Attachment *attachment = slot->attachment;
+
+		if (!catalogue_is_current(attachment->base.dependencies))
+		{
+			CachedPin *pin = MemoryContextAlloc(TopTransactionContext, sizeof(CachedPin));
+
+			catalogue_init_pin(pin, TopTransactionContext);
+			catalogue_pin(pin, &attachment->base);
+			hash_search(attachment_hash, &slot->schema, HASH_REMOVE, NULL);
+			catalogue_drop_cached(&attachment->base);
+		}
+	}
+}
+
+/* Reads a schema's configuration. */
+static void
+read_attachment(CachedThing *thing, void *schema)
+{
+	Attachment *attachment = (Attachment *) thing;
+	Dependencies *dependencies = thing->dependencies;
+	char *name;
 	Oid outbox;
 
-	attachment->schema = schema;
-	attachment->serial = ++last_serial;
-	attachment->cxt = cxt;
-	attachment->schema_name = MemoryContextStrdup(cxt, name);
+	attachment->schema = *(Oid *) schema;
+	catalogue_depend_on_relation(dependencies, catalogue_config_relid());
+	catalogue_depend_on_schema(dependencies, attachment->schema);
 
-	attachment_relid = config_table("attachment");
-	outbox = get_relname_relid("deleted_files", schema);
+	name = get_namespace_name(attachment->schema);
+	if (name == NULL) /* dropped while the call was under way */
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_SCHEMA),
+				errmsg("schema with OID %u does not exist", attachment->schema));
+	attachment->schema_name = MemoryContextStrdup(thing->cxt, name);
+	MemoryContextSetIdentifier(thing->cxt, attachment->schema_name);
+
+	outbox = get_relname_relid("deleted_files", attachment->schema);
 	if (OidIsValid(outbox))
 		read_config_table("attachment", outbox, attachment, read_attachment_row);
 	if (!OidIsValid(attachment->deleted_files))
@@ -295,67 +293,11 @@ load_attachment(Oid schema, const char *name)
 				errmsg("schema \"%s\" is not attached", attachment->schema_name),
 				errhint("Run SELECT * FROM catalogue.attach(%s).",
 						quote_literal_cstr(attachment->schema_name)));
+	catalogue_depend_on_relation(dependencies, outbox);
 	read_config_table("lookup", outbox, attachment, read_lookup_row);
 	read_config_table("file_column", outbox, attachment, read_file_row);
 	read_config_table("also_delete", outbox, attachment, read_also_delete_row);
 	read_config_table("soft_reference", outbox, attachment, read_soft_reference_row);
-
-	MemoryContextSetIdentifier(cxt, attachment->schema_name);
-	MemoryContextSetParent(cxt, CacheMemoryContext);
-
-	return attachment;
-}
-
-/* Empties the hash; callers up the stack may still hold what was in it. */
-static void
-forget_attachments(void)
-{
-	HASH_SEQ_STATUS status;
-	AttachmentSlot *slot;
-
-	hash_generation = config_generation;
-
-	hash_seq_init(&status, attachment_hash);
-	while ((slot = hash_seq_search(&status)) != NULL)
-	{
-		if (slot->attachment != NULL)
-		{
-			MemoryContext oldcxt = MemoryContextSwitchTo(TopMemoryContext);
-
-			forgotten_contexts = lappend(forgotten_contexts, slot->attachment->cxt);
-			MemoryContextSwitchTo(oldcxt);
-			slot->attachment = NULL;
-		}
-	}
-}
-
-static void
-free_forgotten_contexts(XactEvent event, void *arg)
-{
-	ListCell *lc;
-
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE &&
-		event != XACT_EVENT_PARALLEL_COMMIT && event != XACT_EVENT_PARALLEL_ABORT)
-		return;
-
-	foreach(lc, forgotten_contexts)
-		MemoryContextDelete(lfirst(lc));
-	list_free(forgotten_contexts);
-	forgotten_contexts = NIL;
-}
-
-static Oid
-config_table(const char *name)
-{
-	Oid relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation \"catalogue.%s\" does not exist", name),
-				errhint("Run CREATE EXTENSION catalogue."));
-
-	return relid;
 }
 
 /*
@@ -365,12 +307,12 @@ config_table(const char *name)
 static void
 read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
-	Relation rel = table_open(config_table(name), AccessShareLock);
-	Relation index = index_open(config_table(psprintf("%s_pkey", name)), AccessShareLock);
+	Relation rel = table_open(catalogue_member_relid(name), AccessShareLock);
+	Relation index = index_open(catalogue_member_relid(psprintf("%s_pkey", name)), AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
-	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->cxt);
+	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->base.cxt);
 
 	ScanKeyInit(&key, CONFIG_ATTACHMENT + 1, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(outbox));

@@ -1,19 +1,16 @@
 /*
  * catalogue.c
- *		Module entry: settings and the one relcache callback.
+ *		Module entry: settings, and the set-up of each part.
  *
  * The library is loaded by the first call of one of its functions (or while
  * the planner sizes such a call), never by shared_preload_libraries, so
- * everything here may run in the middle of a query.  A backend has ten
- * relcache callback slots for core and all extensions together: we take one
- * and hand each message to the rooms that care.
+ * everything here may run in the middle of a query.
  */
-#include "scan/tuple_source.h"
+#include "catalogue.h"
 
 #include <limits.h>
 
 #include "utils/guc.h"
-#include "utils/inval.h"
 
 CATALOGUE_MODULE_MAGIC;
 
@@ -21,10 +18,9 @@ int catalogue_lookup_ttl = 600;
 int catalogue_cache_size = 8192;
 bool catalogue_notify_lookups = false;
 bool catalogue_enable_stream = true;
-bool catalogue_skip_proven_checks = true;
+bool catalogue_skip_redundant_ri_triggers = true;
 
 void _PG_init(void);
-static void relcache_callback(Datum arg, Oid relid);
 
 void
 _PG_init(void)
@@ -61,28 +57,19 @@ _PG_init(void)
 							 PGC_USERSET, GUC_EXPLAIN,
 							 NULL, NULL, NULL);
 
-	DefineCustomBoolVariable("catalogue.skip_proven_checks",
-							 "Skips cascade triggers that a batch deletion has proven to find nothing.",
+	DefineCustomBoolVariable("catalogue.skip_redundant_ri_triggers",
+							 "Leaves out the triggers of foreign keys that a batch deletion has shown to find nothing.",
 							 NULL,
-							 &catalogue_skip_proven_checks,
+							 &catalogue_skip_redundant_ri_triggers,
 							 true,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("catalogue");
 
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	catalogue_invalidation_init();
 	catalogue_stream_scan_init();
-	catalogue_lookup_statistics_init();
-	catalogue_deletion_watch_init();
-}
-
-/* May run wherever a lock is taken: the rooms only count or compare. */
-static void
-relcache_callback(Datum arg, Oid relid)
-{
-	catalogue_attachment_relcache_callback(relid);
-	catalogue_fk_graph_relcache_callback(relid);
-	catalogue_chapter_relcache_callback();
-	catalogue_lookup_relcache_callback(relid);
+	catalogue_feed_init();
+	catalogue_lookups_init();
+	catalogue_deletion_init();
 }

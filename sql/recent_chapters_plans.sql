@@ -508,7 +508,7 @@ SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
 BEGIN;
 CREATE OR REPLACE FUNCTION recent_chapters(filiere varchar, n integer DEFAULT 100, before_id integer DEFAULT NULL,
 	before_at timestamp DEFAULT NULL) RETURNS SETOF chapters
-LANGUAGE plpgsql STABLE SUPPORT catalogue.recent_chapters_support AS $$
+LANGUAGE plpgsql STABLE SUPPORT catalogue.tuple_source_support AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM chapters AS c WHERE c.id = n;
 END

@@ -12,6 +12,10 @@
  */
 #include "deletion/deletion.h"
 
+#include "names.h"
+#include "query.h"
+#include "rights.h"
+
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -47,11 +51,11 @@ Datum
 catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion deletion = {0};
+	Deletion *deletion;
 	bool missing_ok;
 
 	PreventCommandIfReadOnly("delete_professor_batch()");
-	catalogue_init_deletion(&deletion, fcinfo);
+	deletion = catalogue_begin_deletion(fcinfo);
 	if (PG_ARGISNULL(2))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -60,25 +64,25 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
-	deletion.graph = catalogue_fk_graph_acquire(deletion.attachment, RowExclusiveLock);
-	catalogue_deletion_watch_start(&deletion.watch, deletion.graph);
+	catalogue_lock_graph(deletion, RowExclusiveLock);
+	catalogue_deletion_watch_start(&deletion->watch);
 	PG_TRY();
 	{
-		catalogue_check_deletion_privileges(&deletion);
-		if (catalogue_lock_professor(&deletion))
+		catalogue_check_deletion_privileges(deletion);
+		if (catalogue_lock_professor(deletion))
 		{
-			catalogue_delete_locked_professor(&deletion);
-			catalogue_deletion_watch_flush(&deletion.watch);
-			report_deletion(&deletion, rsinfo);
+			catalogue_delete_locked_professor(deletion);
+			catalogue_deletion_watch_flush(&deletion->watch);
+			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)
-			catalogue_report_unknown_professor(&deletion);
+			catalogue_report_unknown_professor(deletion);
 	}
 	PG_FINALLY();
 	{
-		catalogue_end_walk(&deletion);
-		catalogue_deletion_watch_stop(&deletion.watch);
-		catalogue_fk_graph_release(deletion.graph);
+		catalogue_end_walk(deletion);
+		catalogue_deletion_watch_stop(&deletion->watch);
+		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
 	SPI_finish();
@@ -101,25 +105,17 @@ Datum
 catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion deletion = {0};
+	Deletion *deletion = catalogue_begin_deletion(fcinfo);
 
-	catalogue_init_deletion(&deletion, fcinfo);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
-	deletion.graph = catalogue_fk_graph_acquire(deletion.attachment, AccessShareLock);
-	PG_TRY();
-	{
-		catalogue_check_deletion_privileges(&deletion);
-		if (!catalogue_find_professor(&deletion))
-			catalogue_report_unknown_professor(&deletion);
-		report_preview(&deletion, rsinfo);
-	}
-	PG_FINALLY();
-	{
-		catalogue_fk_graph_release(deletion.graph);
-	}
-	PG_END_TRY();
+	catalogue_lock_graph(deletion, AccessShareLock);
+	catalogue_check_deletion_privileges(deletion);
+	if (!catalogue_find_professor(deletion))
+		catalogue_report_unknown_professor(deletion);
+	report_preview(deletion, rsinfo);
+	catalogue_unpin(&deletion->graph_pin);
 	SPI_finish();
 
 	return (Datum) 0;
@@ -129,9 +125,11 @@ catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
  * Reads the arguments that the deletion's functions have in common: username
  * and, where there is a second one, batch_size.
  */
-void
-catalogue_init_deletion(Deletion *deletion, FunctionCallInfo fcinfo)
+Deletion *
+catalogue_begin_deletion(FunctionCallInfo fcinfo)
 {
+	Deletion *deletion = palloc0(sizeof(Deletion));
+
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -154,15 +152,27 @@ catalogue_init_deletion(Deletion *deletion, FunctionCallInfo fcinfo)
 	deletion->username = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	deletion->caller = GetUserId();
 	deletion->funcid = fcinfo->flinfo->fn_oid;
-	deletion->attachment = catalogue_attachment_of_function(deletion->funcid);
-	deletion->watch = (DeletionWatch){.attachment = deletion->attachment,
-									  .funcid = deletion->funcid,
-									  .cxt = deletion->cxt};
+	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
+	deletion->watch = (DeletionWatch){.funcid = deletion->funcid, .cxt = deletion->cxt};
+	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);
 	if (!OidIsValid(deletion->attachment->professors))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("schema \"%s\" is attached without a professors table",
 					   deletion->attachment->schema_name));
+
+	return deletion;
+}
+
+/* Pins the graph as it is now, in place of the one from the transaction before. */
+void
+catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode)
+{
+	catalogue_unpin(&deletion->graph_pin);
+	deletion->graph = catalogue_pin_fk_graph(&deletion->graph_pin, deletion->funcid, lockmode);
+	deletion->attachment = deletion->graph->attachment;
+	deletion->watch.attachment = deletion->attachment;
+	deletion->watch.graph = deletion->graph;
 }
 
 void
@@ -276,14 +286,12 @@ catalogue_count_dependents(const Deletion *deletion)
 static SPITupleTable *
 run_preview(const Deletion *deletion)
 {
-	DeletionUser saved;
-	int ret;
+	SPIExecuteOptions options = {.read_only = true};
+	SavedUser saved;
 
-	catalogue_become_owner(catalogue_relation_owner(deletion->attachment->professors), &saved);
-	ret = SPI_execute(preview_query(deletion), true, 0);
+	catalogue_switch_to_owner(deletion->attachment->professors, &saved);
+	catalogue_execute(preview_query(deletion), &options);
 	catalogue_restore_user(&saved);
-	if (ret != SPI_OK_SELECT)
-		elog(ERROR, "counting failed: %s", SPI_result_code_string(ret));
 
 	return SPI_tuptable;
 }

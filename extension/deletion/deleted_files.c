@@ -13,7 +13,10 @@
  * catalogue_retry_deleted_file).  Locking: the rows handed out, to the end of
  * the transaction; those that others have locked are skipped.
  */
-#include "deletion/deletion.h"
+#include "attachment.h"
+#include "names.h"
+#include "query.h"
+#include "rights.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -57,8 +60,8 @@ static const char *const requeue_query =
 	"INSERT INTO %1$s (path, attempts, due_at, last_error)"
 	" VALUES ($1, 1, pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 1), $2)";
 
-static int run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *argtypes,
-						 Datum *args, const char *nulls);
+static uint64 run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, const Oid *types,
+							const NullableDatum *args);
 
 /*
  * take_deleted_files(max_files integer DEFAULT 100) RETURNS SETOF text
@@ -73,8 +76,7 @@ Datum
 catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid argtypes[1] = {INT4OID};
-	Datum args[1];
+	Oid type = INT4OID;
 
 	PreventCommandIfReadOnly("take_deleted_files()");
 	if (PG_ARGISNULL(0))
@@ -86,12 +88,11 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("max_files must not be negative"),
 				errdetail("The call asked for %d files.", PG_GETARG_INT32(0)));
-	args[0] = PG_GETARG_DATUM(0);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
-	run_on_outbox(fcinfo, forget_query, 0, NULL, NULL, NULL);
-	run_on_outbox(fcinfo, take_query, lengthof(args), argtypes, args, NULL);
+	run_on_outbox(fcinfo, forget_query, 0, NULL, NULL);
+	run_on_outbox(fcinfo, take_query, 1, &type, fcinfo->args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;
@@ -120,33 +121,27 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 Datum
 catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 {
-	Oid argtypes[2] = {TEXTOID, TEXTOID};
-	Datum args[2];
-	char nulls[2] = {' ', PG_ARGISNULL(1) ? 'n' : ' '};
+	const Oid types[] = {TEXTOID, TEXTOID};
+	const int nargs = lengthof(types);
 
 	PreventCommandIfReadOnly("retry_deleted_file()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("path must not be null"));
-	args[0] = PG_GETARG_DATUM(0);
-	args[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
 
 	SPI_connect();
-	run_on_outbox(fcinfo, retry_query, lengthof(args), argtypes, args, nulls);
-	if (SPI_processed == 0)
+	if (run_on_outbox(fcinfo, retry_query, nargs, types, fcinfo->args) == 0)
 	{
-		Oid outbox = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid)->deleted_files;
-		DeletionUser saved;
+		Oid outbox = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid, NULL)->deleted_files;
+		bool restricted = check_enable_rls(outbox, InvalidOid, true) == RLS_ENABLED;
+		SavedUser saved;
 
-		if (check_enable_rls(outbox, InvalidOid, true) == RLS_ENABLED)
-			run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
-		else
-		{
-			catalogue_become_owner(catalogue_relation_owner(outbox), &saved);
-			run_on_outbox(fcinfo, requeue_query, lengthof(args), argtypes, args, nulls);
+		if (!restricted)
+			catalogue_switch_to_owner(outbox, &saved);
+		run_on_outbox(fcinfo, requeue_query, nargs, types, fcinfo->args);
+		if (!restricted)
 			catalogue_restore_user(&saved);
-		}
 	}
 	SPI_finish();
 
@@ -154,18 +149,14 @@ catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 }
 
 /* Runs a query whose %1$s is the outbox of the called function's schema. */
-static int
-run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *argtypes, Datum *args,
-			  const char *nulls)
+static uint64
+run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, const Oid *types,
+			  const NullableDatum *args)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid);
-	char *outbox =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(attachment->deleted_files)),
-								   get_rel_name(attachment->deleted_files));
-	int ret =
-		SPI_execute_with_args(psprintf(query, outbox), nargs, argtypes, args, nulls, false, 0);
+	const Attachment *attachment = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid, NULL);
+	SPIExecuteOptions options = {.params = catalogue_make_params(nargs, types, args)};
 
-	if (ret < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(ret));
-	return ret;
+	return catalogue_execute(psprintf(query,
+									  catalogue_qualified_relation_name(attachment->deleted_files)),
+							 &options);
 }

@@ -3,14 +3,14 @@
  *		What the files of the deletion room share.
  *
  * Data flows one way: delete_professor.c and purge_professor.c (SQL) ->
- * delete_batch.c (the walk, children first) -> deletion_watch.c (counts,
+ * traversal.c (the walk, children first) -> recorder.c (counts,
  * files and proven checks of every statement that runs meanwhile), over the
- * graph of fk_graph.c.
+ * graph of graph.c.
  */
 #ifndef CATALOGUE_DELETION_H
 #define CATALOGUE_DELETION_H
 
-#include "catalogue.h"
+#include "attachment.h"
 
 #include "executor/spi.h"
 #include "nodes/execnodes.h"
@@ -20,7 +20,7 @@
 #include "utils/tuplestore.h"
 
 /*
- * fk_graph.c: what a professor's deletion reaches.
+ * graph.c: what a professor's deletion reaches.
  *
  * Tables are physical ones: a partitioned table stands as its leaves.  Names
  * are qualified and quoted, ready for SQL text, in which an edge's parent is
@@ -50,8 +50,7 @@ typedef struct DeletionKey
 typedef struct DeletionTable
 {
 	Oid relid;
-	Oid reported; /* itself, or the partitioned table that it is a leaf of */
-	Oid owner;
+	Oid reported;	/* itself, or the partitioned table that it is a leaf of */
 	char *name;		/* with ONLY */
 	char *order_by; /* primary key columns of c; NULL without one */
 	List *keys;		/* of DeletionKey * */
@@ -104,23 +103,19 @@ typedef enum ProfessorStatement
 
 typedef struct DeletionGraph
 {
-	MemoryContext cxt;
-	uint64 attachment_serial;
-	uint64 generation;
-	int users;
-	bool forgotten; /* freed when the last user lets go */
-	List *roots;	/* of DeletionTable *: the professors table, or its leaves */
-	List *tables;	/* of DeletionTable *, children before parents */
+	CachedThing base; /* (must be first) */
+	const Attachment *attachment;
+	CachedPin attachment_pin;
+	List *roots;  /* of DeletionTable *: the professors table, or its leaves */
+	List *tables; /* of DeletionTable *, children before parents */
 	SPIPlanPtr professor[PROFESSOR_NSTATEMENTS];
 	SPIPlanPtr outbox_insert;
 } DeletionGraph;
 
-extern DeletionGraph *catalogue_fk_graph_acquire(const Attachment *attachment, LOCKMODE lockmode);
-extern bool catalogue_fk_graph_is_current(const DeletionGraph *graph);
-extern void catalogue_fk_graph_release(DeletionGraph *graph);
+extern DeletionGraph *catalogue_pin_fk_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);
 extern DeletionTable *catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid);
 
-/* deletion_watch.c: what is deleted while a deletion runs, by whatever statement. */
+/* recorder.c: what is deleted while a deletion runs, by whatever statement. */
 typedef struct DeletionCount
 {
 	Oid relid;
@@ -145,26 +140,14 @@ typedef struct DeletionWatch
 	SubTransactionId subxact; /* in which paths were gathered */
 } DeletionWatch;
 
-extern void catalogue_deletion_watch_start(DeletionWatch *watch, DeletionGraph *graph);
+extern void catalogue_deletion_watch_start(DeletionWatch *watch);
 extern void catalogue_deletion_watch_stop(DeletionWatch *watch);
 extern void catalogue_deletion_watch_flush(DeletionWatch *watch);
 extern uint64 catalogue_deletion_watch_rows(const DeletionWatch *watch);
 extern void catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction action,
 										   uint64 rows);
 
-/* Acting as a table's owner, as the server's cascades do. */
-typedef struct DeletionUser
-{
-	Oid userid;
-	int sec_context;
-} DeletionUser;
-
-extern void catalogue_become_owner(Oid owner, DeletionUser *saved);
-extern void catalogue_restore_user(const DeletionUser *saved);
-extern Oid catalogue_relation_owner(Oid relid);
-extern char *catalogue_relation_name(Oid relid);
-
-/* delete_batch.c: the walk. */
+/* traversal.c: the walk. */
 typedef struct DeletionColumn
 {
 	Datum *values;
@@ -196,8 +179,9 @@ typedef struct DeletionFrame
 typedef struct Deletion
 {
 	Oid funcid;
-	const Attachment *attachment;
+	const Attachment *attachment; /* the graph's */
 	DeletionGraph *graph;
+	CachedPin graph_pin;
 	DeletionTable *professors; /* where the professor's row is */
 	DeletionBatch professor;   /* that row */
 	char *username;
@@ -222,7 +206,8 @@ extern void catalogue_relock_batches(Deletion *deletion);
 extern void catalogue_end_walk(Deletion *deletion);
 
 /* delete_professor.c */
-extern void catalogue_init_deletion(Deletion *deletion, FunctionCallInfo fcinfo);
+extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo);
+extern void catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode);
 extern uint64 catalogue_count_dependents(const Deletion *deletion);
 pg_noreturn extern void catalogue_report_unknown_professor(const Deletion *deletion);
 

@@ -7,8 +7,8 @@
  * committed state, and kept for the backend's life, one for each attachment,
  * in a memory context of its own below CacheMemoryContext.
  * Every ALTER TABLE, CREATE TRIGGER or CREATE INDEX that could change it sends
- * a relcache message for one of its tables; the callback raises a counter,
- * and the next caller builds anew.  A graph in use stays until it is released.
+ * an invalidation message for one of its tables, and the next caller reads it
+ * anew.  A graph in use stays until its last pin is released.
  *
  * Locking: the caller's lock mode is taken on every table of the graph.  With
  * RowExclusiveLock nobody can add a foreign key to one of them until the end
@@ -16,15 +16,15 @@
  */
 #include "deletion/deletion.h"
 
+#include "names.h"
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -40,12 +40,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-static List *graphs = NIL;			/* of DeletionGraph *: the current ones */
-static uint64 graph_generation = 0; /* raised by the callback */
-
-/* Tables of all graphs, for the callback: plain memory, sorted. */
-static Oid *watched_relids = NULL;
-static int nwatched_relids = 0;
+static List *graphs = NIL; /* of DeletionGraph *, one for each attachment */
 
 /* One pair of columns that an edge compares. */
 typedef struct ColumnPair
@@ -59,6 +54,13 @@ typedef struct ColumnPair
 	Oid equal; /* parent = child */
 } ColumnPair;
 
+/* What a graph is read for. */
+typedef struct GraphRequest
+{
+	Oid funcid;
+	LOCKMODE lockmode;
+} GraphRequest;
+
 typedef struct GraphBuilder
 {
 	DeletionGraph *graph;
@@ -68,9 +70,10 @@ typedef struct GraphBuilder
 	bool author_is_key; /* a foreign key says whose the chapters are */
 } GraphBuilder;
 
-static DeletionGraph *build_graph(const Attachment *attachment, LOCKMODE lockmode);
+static DeletionGraph *find_graph(Oid funcid);
+static void read_graph(CachedThing *thing, void *arg);
 static List *add_tables(GraphBuilder *builder, Oid relid);
-static DeletionTable *make_table(Oid relid);
+static DeletionTable *make_table(GraphBuilder *builder, Oid relid);
 static void note_triggers(DeletionTable *table, const TriggerDesc *triggers);
 static char *primary_key_columns(Relation rel);
 static void add_foreign_keys(GraphBuilder *builder, DeletionTable *parent);
@@ -87,7 +90,6 @@ static void add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, De
 static void set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs);
 static int add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair);
 static char *any_condition(const ColumnPair *pair, const char *values);
-static char *collate_clause(Oid collation);
 static bool has_index(Oid relid, const List *pairs);
 static bool index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid,
 						 const List *pairs);
@@ -98,82 +100,44 @@ static void number_table(DeletionTable *table, List **ordered);
 static int compare_labels(const ListCell *a, const ListCell *b);
 static int compare_edges(const ListCell *a, const ListCell *b);
 static bool reaches(const DeletionTable *from, const DeletionTable *to, List **visited);
-static void watch_tables(void);
-static void forget_graphs(void);
-static void free_graph(DeletionGraph *graph);
-static void free_plan(SPIPlanPtr plan);
 
 /*
- * The graph of an attachment whose mapping has professors, built if need be,
- * with every table of it locked.  Release it when done, also after an ERROR.
+ * Pins the graph of a function's attachment, whose mapping must have
+ * professors, with every table of it locked.
  */
 DeletionGraph *
-catalogue_fk_graph_acquire(const Attachment *attachment, LOCKMODE lockmode)
+catalogue_pin_fk_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 {
-	DeletionGraph *graph = NULL;
+	GraphRequest request = {.funcid = funcid, .lockmode = lockmode};
+	DeletionGraph *graph;
+	MemoryContext oldcxt;
 	ListCell *lc;
 
-	/* Taking the locks reads the messages; one that counts means: again. */
 	for (;;)
 	{
-		AcceptInvalidationMessages();
-		foreach(lc, graphs)
-		{
-			if (((DeletionGraph *) lfirst(lc))->generation != graph_generation)
-			{
-				forget_graphs();
-				break;
-			}
-		}
-
-		graph = NULL;
-		foreach(lc, graphs)
-		{
-			if (((DeletionGraph *) lfirst(lc))->attachment_serial == attachment->serial)
-				graph = lfirst(lc);
-		}
-
-		if (graph != NULL)
-		{
-			foreach(lc, graph->tables)
-				LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
-		}
-		else
-		{
-			MemoryContext oldcxt;
-			uint64 generation = graph_generation;
-
-			graph = build_graph(attachment, lockmode);
-			graph->generation = generation;
-
-			oldcxt = MemoryContextSwitchTo(TopMemoryContext);
-			graphs = lappend(graphs, graph);
-			MemoryContextSwitchTo(oldcxt);
-			MemoryContextSetParent(graph->cxt, CacheMemoryContext);
-			watch_tables();
-		}
-
-		if (graph->generation == graph_generation)
-			break;
 		CHECK_FOR_INTERRUPTS();
+		graph = find_graph(funcid);
+		if (graph == NULL)
+			break;
+
+		/* Taking the locks reads the messages; one that counts means: again. */
+		catalogue_pin(pin, &graph->base);
+		foreach(lc, graph->tables)
+			LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
+		if (catalogue_is_current(graph->base.dependencies))
+			return graph;
+		catalogue_unpin(pin);
 	}
 
-	graph->users++;
+	graph = (DeletionGraph *) catalogue_read_cached("catalogue deletion graph",
+													sizeof(DeletionGraph), read_graph, &request);
+	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
+	graphs = lappend(graphs, graph);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextSetParent(graph->base.cxt, CacheMemoryContext);
+	catalogue_pin(pin, &graph->base);
+
 	return graph;
-}
-
-bool
-catalogue_fk_graph_is_current(const DeletionGraph *graph)
-{
-	return graph->generation == graph_generation;
-}
-
-void
-catalogue_fk_graph_release(DeletionGraph *graph)
-{
-	Assert(graph->users > 0);
-	if (--graph->users == 0 && graph->forgotten)
-		free_graph(graph);
 }
 
 /* The physical table of that OID; NULL when the graph does not have it. */
@@ -192,33 +156,52 @@ catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid)
 	return NULL;
 }
 
-/* Called for every relcache message: compares and counts, nothing else. */
-void
-catalogue_fk_graph_relcache_callback(Oid relid)
+/* The current graph of a function's attachment, or NULL; those that are stale go. */
+static DeletionGraph *
+find_graph(Oid funcid)
 {
-	if (!OidIsValid(relid) ||
-		(nwatched_relids > 0 &&
-		 bsearch(&relid, watched_relids, nwatched_relids, sizeof(Oid), oid_cmp) != NULL))
-		graph_generation++;
+	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
+	DeletionGraph *found = NULL;
+	ListCell *lc;
+
+	foreach(lc, graphs)
+	{
+		DeletionGraph *graph = lfirst(lc);
+
+		if (!catalogue_is_current(graph->base.dependencies))
+		{
+			graphs = foreach_delete_current(graphs, lc);
+			catalogue_drop_cached(&graph->base);
+		}
+		else if (graph->attachment == attachment)
+			found = graph;
+	}
+
+	return found;
 }
 
-static DeletionGraph *
-build_graph(const Attachment *attachment, LOCKMODE lockmode)
+static void
+read_graph(CachedThing *thing, void *arg)
 {
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion graph",
-											  ALLOCSET_SMALL_SIZES);
-	DeletionGraph *graph = MemoryContextAllocZero(cxt, sizeof(DeletionGraph));
-	GraphBuilder builder = {.graph = graph, .attachment = attachment, .lockmode = lockmode};
-	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+	const GraphRequest *request = arg;
+	DeletionGraph *graph = (DeletionGraph *) thing;
+	MemoryContext oldcxt = MemoryContextSwitchTo(thing->cxt);
+	const Attachment *attachment =
+		catalogue_attachment_of_function(request->funcid, thing->dependencies);
+	GraphBuilder builder = {.graph = graph,
+							.attachment = attachment,
+							.lockmode = request->lockmode};
 
-	graph->cxt = cxt;
-	graph->attachment_serial = attachment->serial;
+	graph->attachment = attachment;
+	catalogue_init_pin(&graph->attachment_pin, thing->cxt);
+	catalogue_pin(&graph->attachment_pin, unconstify(CachedThing *, &attachment->base));
 
 	graph->roots = add_tables(&builder, attachment->professors);
 	if (graph->roots == NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("cannot delete from \"%s\"", get_rel_name(attachment->professors)),
+				errmsg("cannot delete from \"%s\"",
+					   catalogue_relation_name(attachment->professors)),
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
 	builder.losing = list_copy(graph->roots);
@@ -239,8 +222,6 @@ build_graph(const Attachment *attachment, LOCKMODE lockmode)
 	order_tables(&builder);
 
 	MemoryContextSwitchTo(oldcxt);
-
-	return graph;
 }
 
 /*
@@ -254,9 +235,11 @@ add_tables(GraphBuilder *builder, Oid relid)
 	List *tables = NIL;
 	ListCell *lc;
 
+	catalogue_depend_on_relation(builder->graph->base.dependencies, relid);
 	LockRelationOid(relid, builder->lockmode);
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
-		members = find_all_inheritors(relid, builder->lockmode, NULL);
+		members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
+												 builder->lockmode);
 	else
 		members = list_make1_oid(relid);
 
@@ -266,7 +249,7 @@ add_tables(GraphBuilder *builder, Oid relid)
 
 		if (table == NULL && get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
 		{
-			table = make_table(lfirst_oid(lc));
+			table = make_table(builder, lfirst_oid(lc));
 			builder->graph->tables = lappend(builder->graph->tables, table);
 		}
 		if (table != NULL)
@@ -278,10 +261,12 @@ add_tables(GraphBuilder *builder, Oid relid)
 }
 
 static DeletionTable *
-make_table(Oid relid)
+make_table(GraphBuilder *builder, Oid relid)
 {
 	Relation rel = table_open(relid, NoLock);
 	DeletionTable *table = palloc0(sizeof(DeletionTable));
+
+	catalogue_depend_on_schema(builder->graph->base.dependencies, RelationGetNamespace(rel));
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION)
 		ereport(ERROR,
@@ -290,8 +275,7 @@ make_table(Oid relid)
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
 	table->relid = table->reported = relid;
-	table->owner = rel->rd_rel->relowner;
-	table->name = psprintf("ONLY %s", catalogue_relation_name(relid));
+	table->name = psprintf("ONLY %s", catalogue_qualified_relation_name(relid));
 	table->partition = rel->rd_rel->relispartition;
 	if (table->partition)
 		table->reported = llast_oid(get_partition_ancestors(relid));
@@ -428,6 +412,7 @@ add_foreign_key(GraphBuilder *builder, DeletionTable *parent, Oid constraint)
 		elog(ERROR, "cache lookup failed for constraint %u", constraint);
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	/* The child must be locked before its columns are looked at. */
+	catalogue_depend_on_relation(builder->graph->base.dependencies, form->conrelid);
 	LockRelationOid(form->conrelid, builder->lockmode);
 	DeconstructFkConstraintRow(tuple, &nkeys, child, referenced, equal, unused, unused, &nset, set);
 
@@ -544,21 +529,15 @@ add_reference(GraphBuilder *builder, DeletionTable *parent, const char *parent_c
 						  .comparable = true,
 						  .label = pstrdup(column),
 						  .condition = condition};
-	AttrNumber parent_attnum = get_attnum(parent->relid, parent_column);
+	AttrNumber parent_attnum = catalogue_column_number(parent->relid, parent_column);
 	AttrNumber attnum;
 	ColumnPair pair = {.parent = unconstify(char *, parent_column),
 					   .child = unconstify(char *, column)};
 	int32 typmod;
 
+	catalogue_depend_on_relation(builder->graph->base.dependencies, child);
 	LockRelationOid(child, builder->lockmode);
-	attnum = get_attnum(child, column);
-	if (parent_attnum == InvalidAttrNumber || attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of relation \"%s\" does not exist",
-					   attnum == InvalidAttrNumber ? column : parent_column,
-					   get_rel_name(attnum == InvalidAttrNumber ? child : parent->relid)),
-				errhint("Run catalogue.attach() with the new name."));
+	attnum = catalogue_column_number(child, column);
 	get_atttypetypmodcoll(parent->relid, parent_attnum, &pair.parent_type, &typmod,
 						  &pair.parent_collation);
 	get_atttypetypmodcoll(child, attnum, &pair.child_type, &typmod, &pair.child_collation);
@@ -621,7 +600,8 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 								 pair->parent_type, pair->equal,
 								 psprintf("c.%s", quote_identifier(pair->child)), pair->child_type);
 		if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
-			appendStringInfoString(&match, collate_clause(pair->parent_collation));
+			appendStringInfo(&match, " COLLATE %s",
+							 catalogue_collation_name(pair->parent_collation));
 		edge->keys = lappend_int(edge->keys, add_key(builder, edge->parent, pair));
 	}
 	edge->match = psprintf("%s%s", match.data, condition);
@@ -663,8 +643,8 @@ add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair)
 
 	key = palloc(sizeof(DeletionKey));
 	key->column = pstrdup(pair->parent);
-	key->expression = psprintf("c.%s::%s", quote_identifier(pair->parent),
-							   format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
+	key->expression =
+		psprintf("c.%s::%s", quote_identifier(pair->parent), catalogue_type_name(type));
 	key->type = type;
 	key->array_type = get_array_type(type);
 	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
@@ -696,7 +676,8 @@ any_condition(const ColumnPair *pair, const char *values)
 	if (!OidIsValid(commutator))
 		return NULL;
 	if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
-		column = psprintf("(%s%s)", column, collate_clause(pair->parent_collation));
+		column =
+			psprintf("(%s COLLATE %s)", column, catalogue_collation_name(pair->parent_collation));
 
 	op_input_types(commutator, &left, &right);
 	initStringInfo(&clause);
@@ -704,25 +685,6 @@ any_condition(const ColumnPair *pair, const char *values)
 							 psprintf("ANY (%s)", values), right);
 
 	return clause.data;
-}
-
-static char *
-collate_clause(Oid collation)
-{
-	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-	Form_pg_collation form;
-	char *clause;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for collation %u", collation);
-	form = (Form_pg_collation) GETSTRUCT(tuple);
-	clause =
-		psprintf(" COLLATE %s", quote_qualified_identifier(get_namespace_name(form->collnamespace),
-														   NameStr(form->collname)));
-
-	ReleaseSysCache(tuple);
-
-	return clause;
 }
 
 /* Is there an index whose first columns are the child's, in any order? */
@@ -835,7 +797,7 @@ order_tables(GraphBuilder *builder)
 				ereport(ERROR,
 						errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot also delete through \"%s\" of \"%s\"", edge->label,
-							   get_rel_name(edge->child->relid)),
+							   catalogue_relation_name(edge->child->relid)),
 						cyclic ? errdetail("It is part of a cycle of deletions.")
 							   : errdetail("Its type has no array type."));
 			if (cyclic)
@@ -943,86 +905,4 @@ reaches(const DeletionTable *from, const DeletionTable *to, List **visited)
 			return true;
 	}
 	return false;
-}
-
-/* Tells the callback which tables to look for. */
-static void
-watch_tables(void)
-{
-	int n = 0;
-	Oid *relids;
-	ListCell *lc;
-	ListCell *lc2;
-
-	foreach(lc, graphs)
-		n += 2 * list_length(((DeletionGraph *) lfirst(lc))->tables);
-	relids = MemoryContextAlloc(TopMemoryContext, Max(n, 1) * sizeof(Oid));
-	n = 0;
-	foreach(lc, graphs)
-	{
-		foreach(lc2, ((DeletionGraph *) lfirst(lc))->tables)
-		{
-			relids[n++] = ((DeletionTable *) lfirst(lc2))->relid;
-			relids[n++] = ((DeletionTable *) lfirst(lc2))->reported;
-		}
-	}
-	qsort(relids, n, sizeof(Oid), oid_cmp);
-
-	if (watched_relids != NULL)
-		pfree(watched_relids);
-	watched_relids = relids;
-	nwatched_relids = n;
-}
-
-static void
-forget_graphs(void)
-{
-	ListCell *lc;
-
-	foreach(lc, graphs)
-	{
-		DeletionGraph *graph = lfirst(lc);
-
-		graph->forgotten = true;
-		if (graph->users == 0)
-			free_graph(graph);
-	}
-	list_free(graphs);
-	graphs = NIL;
-	watch_tables();
-}
-
-static void
-free_graph(DeletionGraph *graph)
-{
-	ListCell *lc;
-	ListCell *lc2;
-
-	foreach(lc, graph->tables)
-	{
-		DeletionTable *table = lfirst(lc);
-
-		free_plan(table->delete_batch);
-		foreach(lc2, table->children)
-		{
-			DeletionEdge *edge = lfirst(lc2);
-
-			free_plan(edge->read);
-			free_plan(edge->read_and_lock);
-			free_plan(edge->lock);
-			free_plan(edge->set);
-			free_plan(edge->delete_by_index);
-		}
-	}
-	for (int i = 0; i < PROFESSOR_NSTATEMENTS; i++)
-		free_plan(graph->professor[i]);
-	free_plan(graph->outbox_insert);
-	MemoryContextDelete(graph->cxt);
-}
-
-static void
-free_plan(SPIPlanPtr plan)
-{
-	if (plan != NULL)
-		SPI_freeplan(plan);
 }

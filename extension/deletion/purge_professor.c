@@ -17,6 +17,10 @@
  */
 #include "deletion/deletion.h"
 
+#include "names.h"
+#include "query.h"
+#include "rights.h"
+
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -38,16 +42,16 @@ PG_FUNCTION_INFO_V1(catalogue_purge_professor);
 
 typedef struct Purge
 {
-	double pause;			   /* milliseconds */
-	uint64 reported;		   /* rows that the progress table knows of */
-	DeletionGraph *next_graph; /* to begin anew with; NULL while current */
-	bool gone;				   /* somebody else has deleted the professor */
+	double pause;		/* milliseconds */
+	uint64 reported;	/* rows that the progress table knows of */
+	CachedPin next_pin; /* of the graph after a commit */
+	bool gone;			/* somebody else has deleted the professor */
 } Purge;
 
 static void start_progress(Deletion *deletion);
 static void record_progress(Deletion *deletion, bool finished);
-static void run_on_progress(Deletion *deletion, const char *query, int nargs, Oid *argtypes,
-							Datum *args);
+static void run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *types,
+							const NullableDatum *args);
 static void commit_batch(Deletion *deletion);
 static double pause_milliseconds(const Interval *pause);
 static void lock_purge(const Deletion *deletion, LOCKTAG *tag);
@@ -69,8 +73,8 @@ static void sleep_milliseconds(double milliseconds);
 Datum
 catalogue_purge_professor(PG_FUNCTION_ARGS)
 {
-	Deletion deletion = {0};
-	Purge purge = {0};
+	Deletion *deletion;
+	Purge *purge;
 	LOCKTAG tag;
 
 	PreventCommandIfReadOnly("purge_professor()");
@@ -80,60 +84,56 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 				errmsg("purge_professor() cannot run inside a transaction block"),
 				errhint("Use delete_professor_batch() to delete in one transaction."));
-	catalogue_init_deletion(&deletion, fcinfo);
+	deletion = catalogue_begin_deletion(fcinfo);
 	if (PG_ARGISNULL(2))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("pause must not be null"));
-	purge.pause = pause_milliseconds(PG_GETARG_INTERVAL_P(2));
-	deletion.commit = commit_batch;
-	deletion.commit_arg = &purge;
+	purge = palloc0(sizeof(Purge));
+	catalogue_init_pin(&purge->next_pin, deletion->cxt);
+	purge->pause = pause_milliseconds(PG_GETARG_INTERVAL_P(2));
+	deletion->commit = commit_batch;
+	deletion->commit_arg = purge;
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	lock_purge(&deletion, &tag);
-	deletion.graph = catalogue_fk_graph_acquire(deletion.attachment, RowExclusiveLock);
-	catalogue_deletion_watch_start(&deletion.watch, deletion.graph);
+	lock_purge(deletion, &tag);
+	catalogue_lock_graph(deletion, RowExclusiveLock);
+	catalogue_deletion_watch_start(&deletion->watch);
 	PG_TRY();
 	{
-		catalogue_check_deletion_privileges(&deletion);
-		if (check_enable_rls(deletion.attachment->professors, deletion.caller, true) == RLS_ENABLED)
+		catalogue_check_deletion_privileges(deletion);
+		if (check_enable_rls(deletion->attachment->professors, deletion->caller, true) ==
+			RLS_ENABLED)
 			ereport(ERROR,
 					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("cannot purge under row-level security on table \"%s\"",
-						   get_rel_name(deletion.attachment->professors)),
+						   catalogue_relation_name(deletion->attachment->professors)),
 					errdetail("Whether a policy lets the professor go is known only at the end."),
 					errhint("Use delete_professor_batch()."));
-		if (!catalogue_find_professor(&deletion))
-			catalogue_report_unknown_professor(&deletion);
-		start_progress(&deletion);
-		commit_batch(&deletion);
+		if (!catalogue_find_professor(deletion))
+			catalogue_report_unknown_professor(deletion);
+		start_progress(deletion);
+		commit_batch(deletion);
 
-		while (!purge.gone)
+		while (!purge->gone)
 		{
-			if (purge.next_graph != NULL)
-			{
-				catalogue_fk_graph_release(deletion.graph);
-				deletion.graph = purge.next_graph;
-				deletion.watch.graph = purge.next_graph;
-				purge.next_graph = NULL;
-			}
-			deletion.restart = false;
-			if (!catalogue_lock_professor(&deletion))
+			if (deletion->restart)
+				catalogue_lock_graph(deletion, RowExclusiveLock);
+			deletion->restart = false;
+			if (!catalogue_lock_professor(deletion))
 				break;
-			catalogue_delete_locked_professor(&deletion);
-			if (!deletion.restart)
+			catalogue_delete_locked_professor(deletion);
+			if (!deletion->restart)
 				break;
 		}
-		catalogue_deletion_watch_flush(&deletion.watch);
-		record_progress(&deletion, true);
+		catalogue_deletion_watch_flush(&deletion->watch);
+		record_progress(deletion, true);
 	}
 	PG_FINALLY();
 	{
-		catalogue_end_walk(&deletion);
-		catalogue_deletion_watch_stop(&deletion.watch);
-		catalogue_fk_graph_release(deletion.graph);
-		if (purge.next_graph != NULL)
-			catalogue_fk_graph_release(purge.next_graph);
+		catalogue_end_walk(deletion);
+		catalogue_deletion_watch_stop(&deletion->watch);
+		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
 	SPI_commit();
@@ -151,7 +151,7 @@ static void
 commit_batch(Deletion *deletion)
 {
 	Purge *purge = deletion->commit_arg;
-	DeletionGraph *graph;
+	bool same_graph;
 
 	record_progress(deletion, false);
 	SPI_commit();
@@ -162,18 +162,16 @@ commit_batch(Deletion *deletion)
 	CHECK_FOR_INTERRUPTS();
 
 	EnsurePortalSnapshotExists();
-	deletion->attachment = catalogue_attachment_of_function(deletion->funcid);
-	deletion->watch.attachment = deletion->attachment;
 	deletion->watch.subxact = GetCurrentSubTransactionId();
 
-	graph = catalogue_fk_graph_acquire(deletion->attachment, RowExclusiveLock);
-	if (graph != deletion->graph)
+	same_graph = catalogue_pin_fk_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
+				 deletion->graph;
+	catalogue_unpin(&purge->next_pin);
+	if (!same_graph)
 	{
-		purge->next_graph = graph;
 		deletion->restart = true;
 		return;
 	}
-	catalogue_fk_graph_release(graph);
 	catalogue_check_deletion_privileges(deletion);
 
 	if (catalogue_lock_professor(deletion))
@@ -190,9 +188,10 @@ commit_batch(Deletion *deletion)
 static void
 start_progress(Deletion *deletion)
 {
-	Oid argtypes[3] = {TEXTOID, INT8OID, INT4OID};
-	Datum args[3] = {CStringGetTextDatum(deletion->username),
-					 Int64GetDatum(catalogue_count_dependents(deletion)), Int32GetDatum(MyProcPid)};
+	const Oid types[] = {TEXTOID, INT8OID, INT4OID};
+	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
+								  {.value = Int64GetDatum(catalogue_count_dependents(deletion))},
+								  {.value = Int32GetDatum(MyProcPid)}};
 
 	run_on_progress(deletion,
 					"INSERT INTO %s AS w (username, phase, rows_expected, pid)"
@@ -205,7 +204,7 @@ start_progress(Deletion *deletion)
 					" rows_expected = EXCLUDED.rows_expected OPERATOR(pg_catalog.+)"
 					"  CASE WHEN w.finished_at IS NULL THEN w.rows_done ELSE 0 END,"
 					" last_batch_at = NULL, finished_at = NULL",
-					lengthof(args), argtypes, args);
+					lengthof(args), types, args);
 }
 
 /* Adds the rows since the last call; the table being worked on is the phase. */
@@ -216,18 +215,20 @@ record_progress(Deletion *deletion, bool finished)
 	uint64 rows = catalogue_deletion_watch_rows(&deletion->watch);
 	const DeletionFrame *frame = deletion->frames;
 	const char *phase = finished		? "finished"
-						: frame != NULL ? get_rel_name(frame->edge->child->reported)
+						: frame != NULL ? catalogue_relation_name(frame->edge->child->reported)
 										: "started";
-	Oid argtypes[4] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
-	Datum args[4] = {CStringGetTextDatum(deletion->username), Int64GetDatum(rows - purge->reported),
-					 CStringGetTextDatum(phase), BoolGetDatum(finished)};
+	const Oid types[] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
+	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
+								  {.value = Int64GetDatum(rows - purge->reported)},
+								  {.value = CStringGetTextDatum(phase)},
+								  {.value = BoolGetDatum(finished)}};
 
 	run_on_progress(deletion,
 					"UPDATE %s SET rows_done = rows_done OPERATOR(pg_catalog.+) $2, phase = $3,"
 					" last_batch_at = pg_catalog.clock_timestamp(),"
 					" finished_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() END"
 					" WHERE username OPERATOR(pg_catalog.=) $1",
-					lengthof(args), argtypes, args);
+					lengthof(args), types, args);
 	if (rows > purge->reported)
 		ereport(NOTICE,
 				errmsg("professor \"%s\": %llu rows deleted", deletion->username,
@@ -237,18 +238,18 @@ record_progress(Deletion *deletion, bool finished)
 
 /* Runs a statement on the progress table, as its owner. */
 static void
-run_on_progress(Deletion *deletion, const char *query, int nargs, Oid *argtypes, Datum *args)
+run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *types,
+				const NullableDatum *args)
 {
 	Oid relid = deletion->attachment->professor_purges;
-	char *sql = psprintf(query, catalogue_relation_name(relid));
-	DeletionUser saved;
-	int ret;
+	char *sql = psprintf(query, catalogue_qualified_relation_name(relid));
+	SPIExecuteOptions options = {.params = catalogue_make_params(nargs, types, args)};
+	SavedUser saved;
 
-	catalogue_become_owner(catalogue_relation_owner(relid), &saved);
-	ret = SPI_execute_with_args(sql, nargs, argtypes, args, NULL, false, 0);
+	catalogue_switch_to_owner(relid, &saved);
+	catalogue_execute(sql, &options);
 	catalogue_restore_user(&saved);
-	if (ret < 0)
-		elog(ERROR, "recording progress failed: %s", SPI_result_code_string(ret));
+	pfree(options.params);
 	pfree(sql);
 }
 

@@ -21,6 +21,10 @@
  */
 #include "deletion/deletion.h"
 
+#include "names.h"
+#include "query.h"
+#include "rights.h"
+
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
@@ -58,7 +62,7 @@ static Oid topmost_relation(Oid relid);
 static void count_cascaded_update(DeletionWatch *watch, Oid relid, uint64 rows);
 
 void
-catalogue_deletion_watch_init(void)
+catalogue_deletion_init(void)
 {
 	previous_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = watch_executor_start;
@@ -68,9 +72,8 @@ catalogue_deletion_watch_init(void)
 
 /* Everything until stop, which the caller reaches through PG_FINALLY, counts. */
 void
-catalogue_deletion_watch_start(DeletionWatch *watch, DeletionGraph *graph)
+catalogue_deletion_watch_start(DeletionWatch *watch)
 {
-	watch->graph = graph;
 	watch->outer = current_watch;
 	watch->subxact = GetCurrentSubTransactionId();
 	current_watch = watch;
@@ -92,9 +95,13 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 {
 	List *list = watch->paths;
 	int npaths = list_length(list);
-	DeletionUser saved;
+	DeletionGraph *graph = watch->graph;
+	Oid outbox = watch->attachment->deleted_files;
+	Oid type = TEXTARRAYOID;
+	SPIExecuteOptions options = {0};
+	SavedUser saved;
 	Datum *elements;
-	Datum paths;
+	NullableDatum paths = {0};
 
 	if (npaths == 0)
 		return;
@@ -103,25 +110,21 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 	elements = palloc(npaths * sizeof(Datum));
 	for (int i = 0; i < npaths; i++)
 		elements[i] = PointerGetDatum(list_nth(list, i));
-	paths = PointerGetDatum(construct_array(elements, npaths, TEXTOID, -1, false, TYPALIGN_INT));
+	paths.value =
+		PointerGetDatum(construct_array(elements, npaths, TEXTOID, -1, false, TYPALIGN_INT));
+	options.params = catalogue_make_params(1, &type, &paths);
 
-	catalogue_become_owner(catalogue_relation_owner(watch->attachment->deleted_files), &saved);
 	SPI_connect();
-	if (watch->graph->outbox_insert == NULL)
-	{
-		Oid argtypes[1] = {TEXTARRAYOID};
-		char *query = psprintf("INSERT INTO %s (path) SELECT pg_catalog.unnest($1)",
-							   catalogue_relation_name(watch->attachment->deleted_files));
-
-		watch->graph->outbox_insert = SPI_prepare(query, lengthof(argtypes), argtypes);
-		if (watch->graph->outbox_insert == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		SPI_keepplan(watch->graph->outbox_insert);
-	}
-	if (SPI_execute_plan(watch->graph->outbox_insert, &paths, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "writing to the outbox failed: %s", SPI_result_code_string(SPI_result));
-	SPI_finish();
+	catalogue_switch_to_owner(outbox, &saved);
+	if (graph->outbox_insert == NULL)
+		graph->outbox_insert =
+			catalogue_prepare(graph->base.cxt,
+							  psprintf("INSERT INTO %s (path) SELECT pg_catalog.unnest($1)",
+									   catalogue_qualified_relation_name(outbox)),
+							  1, &type, 0);
+	catalogue_execute_plan(graph->outbox_insert, &options);
 	catalogue_restore_user(&saved);
+	SPI_finish();
 
 	pfree(elements);
 	list_free_deep(list);
@@ -137,46 +140,6 @@ catalogue_deletion_watch_rows(const DeletionWatch *watch)
 	foreach(lc, watch->counts)
 		rows += ((DeletionCount *) lfirst(lc))->rows;
 	return rows;
-}
-
-/* The rights that a cascade would have; an ERROR restores the user by itself. */
-void
-catalogue_become_owner(Oid owner, DeletionUser *saved)
-{
-	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_NOFORCE_RLS);
-}
-
-void
-catalogue_restore_user(const DeletionUser *saved)
-{
-	SetUserIdAndSecContext(saved->userid, saved->sec_context);
-}
-
-Oid
-catalogue_relation_owner(Oid relid)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("relation with OID %u does not exist", relid),
-				errhint("Run catalogue.attach() again."));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
-	return owner;
-}
-
-/* Qualified and quoted; palloc'd. */
-char *
-catalogue_relation_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
 }
 
 static void
@@ -288,6 +251,7 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 	}
 	if (record)
 	{
+		triggers[n].tgfoid = current_watch->funcid;
 		triggers[n].tgname = pstrdup("catalogue record files");
 		triggers[n].tgtype = TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_DELETE;
 		triggers[n].tgenabled = TRIGGER_FIRES_ALWAYS;
@@ -344,19 +308,13 @@ record_files(PG_FUNCTION_ARGS)
 	foreach(lc, watch->attachment->files)
 	{
 		const FileBinding *file = lfirst(lc);
-		int attnum;
 		char *value;
 
 		if (file->relid != relid)
 			continue;
-		attnum = SPI_fnumber(desc, file->column);
-		if (attnum <= 0)
-			ereport(ERROR,
-					errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("column \"%s\" of relation \"%s\" does not exist", file->column,
-						   RelationGetRelationName(trigger->tg_relation)),
-					errhint("Run catalogue.attach() with the new name."));
-		value = SPI_getvalue(trigger->tg_trigtuple, desc, attnum);
+		value = SPI_getvalue(trigger->tg_trigtuple, desc,
+							 catalogue_column_number(RelationGetRelid(trigger->tg_relation),
+													 file->column));
 		if (value != NULL)
 			record_paths(watch, file->separator, value);
 	}

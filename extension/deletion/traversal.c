@@ -29,6 +29,10 @@
  */
 #include "deletion/deletion.h"
 
+#include "names.h"
+#include "query.h"
+#include "rights.h"
+
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -60,7 +64,7 @@
 typedef struct Statement
 {
 	SPIPlanPtr plan;
-	Oid owner;					  /* as whom it runs */
+	Oid relid;					  /* its table, as whose owner it runs */
 	const DeletionEdge *edge;	  /* its keys are the first parameters; may be NULL */
 	const DeletionBatch *parents; /* whose they are */
 	int first;					  /* of the parents */
@@ -70,14 +74,6 @@ typedef struct Statement
 	uint64 limit;				/* of rows that a DELETE takes; 0: none */
 	List *proven;				/* constraints whose triggers are left out */
 } Statement;
-
-/* Indexed by ProfessorStatement. */
-static const char *const professor_queries[] = {
-	[PROFESSOR_SEE] = "SELECT 1 FROM %s AS c WHERE %s",
-	[PROFESSOR_FIND] = "SELECT c.tableoid, c.ctid%s FROM %s AS c WHERE %s",
-	[PROFESSOR_LOCK] = "SELECT c.tableoid, c.ctid%s FROM %s AS c WHERE %s FOR UPDATE",
-	[PROFESSOR_DELETE] = "DELETE FROM %s AS c WHERE %s",
-};
 
 static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
 static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
@@ -101,18 +97,16 @@ static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
 static char *parents_as_rows(const DeletionEdge *edge);
 static char *key_columns(const List *keys);
-static SPIPlanPtr prepare(const DeletionEdge *edge, bool tids, int cursor_options,
-						  const char *query);
+static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
+						  int cursor_options, const char *query);
 static void make_generic_plan(SPIPlanPtr plan);
 static TupleDesc plan_result_desc(SPIPlanPtr plan);
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
 static uint64 run_statement(Deletion *deletion, const Statement *statement);
 static bool note_professor(Deletion *deletion, ProfessorStatement statement);
-static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, Oid user,
-							   List *proven);
-static SPIPlanPtr prepare_on_professor(const Deletion *deletion, const char *format, Oid type);
-static uint64 execute(SPIPlanPtr plan, SPIExecuteOptions *options);
-static void check_may_delete(Oid relid, Oid caller);
+static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, List *proven);
+static SPIPlanPtr prepare_on_professor(const Deletion *deletion, ProfessorStatement statement,
+									   Oid type);
 static bool fill_batch(Deletion *deletion, const DeletionTable *table, Tuplestorestate *list,
 					   TupleTableSlot *slot, DeletionBatch *batch);
 static void append_row(Deletion *deletion, const DeletionTable *table, DeletionBatch *batch,
@@ -135,9 +129,9 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 	ListCell *lc;
 	ListCell *lc2;
 
-	check_may_delete(attachment->professors, deletion->caller);
+	catalogue_check_table_privilege(attachment->professors, deletion->caller, ACL_DELETE);
 	if (OidIsValid(attachment->chapters))
-		check_may_delete(attachment->chapters, deletion->caller);
+		catalogue_check_table_privilege(attachment->chapters, deletion->caller, ACL_DELETE);
 
 	foreach(lc, deletion->graph->tables)
 	{
@@ -147,12 +141,12 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 
 			if (!edge->beyond_schema)
 				continue;
-			check_may_delete(edge->child->reported, deletion->caller);
+			catalogue_check_table_privilege(edge->child->reported, deletion->caller, ACL_DELETE);
 			if (check_enable_rls(edge->child->reported, deletion->caller, true) == RLS_ENABLED)
 				ereport(ERROR,
 						errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("deletion would be affected by row-level security policy for table \"%s\"",
-							   get_rel_name(edge->child->reported)));
+							   catalogue_relation_name(edge->child->reported)));
 		}
 	}
 }
@@ -197,18 +191,18 @@ catalogue_delete_locked_professor(Deletion *deletion)
 	if (deletion->restart)
 		return;
 
-	if (run_on_professor(deletion, PROFESSOR_DELETE, deletion->caller, proven) > 0)
+	if (run_on_professor(deletion, PROFESSOR_DELETE, proven) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("row-level security policy for table \"%s\" keeps professor \"%s\"",
-					   get_rel_name(relid), deletion->username));
+					   catalogue_relation_name(relid), deletion->username));
 	ereport(ERROR,
 			errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 			errmsg("a trigger or rule on table \"%s\" keeps professor \"%s\"",
-				   get_rel_name(relid), deletion->username));
+				   catalogue_relation_name(relid), deletion->username));
 }
 
 /*
@@ -240,7 +234,7 @@ catalogue_end_walk(Deletion *deletion)
 static List *
 walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 {
-	bool skip = catalogue_skip_proven_checks && XactIsoLevel == XACT_READ_COMMITTED;
+	bool skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
 	List *proven;
 	uint64 epoch;
 	ListCell *lc;
@@ -361,13 +355,13 @@ delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 
 	if (edge->delete_by_index == NULL)
 		edge->delete_by_index =
-			prepare(edge, false, CURSOR_OPT_GENERIC_PLAN, delete_children(edge));
+			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_children(edge));
 
 	while (next < parents->nrows && !deletion->restart)
 	{
 		int slice = edge->slice > 0 ? edge->slice : deletion->batch_size;
 		Statement statement = {.plan = edge->delete_by_index,
-							   .owner = edge->child->owner,
+							   .relid = edge->child->relid,
 							   .edge = edge,
 							   .parents = parents,
 							   .first = next,
@@ -426,12 +420,12 @@ read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, bo
 
 	/* Without an index the planner must see how many keys there are, to hash them. */
 	if (*plan == NULL)
-		*plan =
-			prepare(edge, false, edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
-					select_children(edge, "", edge->match_any, lock));
+		*plan = prepare(deletion, edge, false,
+						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+						select_children(edge, "", edge->match_any, lock));
 
 	return collect(deletion, &(Statement){.plan = *plan,
-										  .owner = edge->child->owner,
+										  .relid = edge->child->relid,
 										  .edge = edge,
 										  .parents = parents,
 										  .nparents = parents->nrows});
@@ -446,14 +440,14 @@ lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, Delet
 
 	if (edge->lock == NULL)
 		edge->lock =
-			prepare(edge, true,
+			prepare(deletion, edge, true,
 					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 					select_children(edge,
 									psprintf("c.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
 											 list_length(edge->keys) + 1),
 									edge->match_hashed, true));
 	locked = collect(deletion, &(Statement){.plan = edge->lock,
-											.owner = edge->child->owner,
+											.relid = edge->child->relid,
 											.edge = edge,
 											.parents = parents,
 											.nparents = parents->nrows,
@@ -494,13 +488,13 @@ delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch, Lis
 		return 0;
 	if (table->delete_batch == NULL)
 		table->delete_batch =
-			prepare(NULL, true, CURSOR_OPT_GENERIC_PLAN,
+			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
 					psprintf("DELETE FROM %s AS c WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 table->name));
 
 	follow_moved_rows(table, batch);
 	return run_statement(deletion, &(Statement){.plan = table->delete_batch,
-												.owner = table->owner,
+												.relid = table->relid,
 												.batch = batch,
 												.proven = proven});
 }
@@ -515,12 +509,12 @@ set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 		return 0;
 	if (edge->set == NULL)
 		edge->set =
-			prepare(NULL, true, CURSOR_OPT_GENERIC_PLAN,
+			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
 					psprintf("UPDATE %s AS c SET %s WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 edge->child->name, edge->assignments));
 	rows =
 		run_statement(deletion,
-					  &(Statement){.plan = edge->set, .owner = edge->child->owner, .batch = batch});
+					  &(Statement){.plan = edge->set, .relid = edge->child->relid, .batch = batch});
 	catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
 
 	return rows;
@@ -634,11 +628,11 @@ key_columns(const List *keys)
 
 /* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
 static SPIPlanPtr
-prepare(const DeletionEdge *edge, bool tids, int cursor_options, const char *query)
+prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int cursor_options,
+		const char *query)
 {
 	Oid argtypes[INDEX_MAX_KEYS + 1];
 	int nargs = 0;
-	SPIPlanPtr plan;
 
 	if (edge != NULL)
 	{
@@ -651,13 +645,7 @@ prepare(const DeletionEdge *edge, bool tids, int cursor_options, const char *que
 	if (tids)
 		argtypes[nargs++] = get_array_type(TIDOID);
 
-	plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare_cursor failed for \"%s\": %s", query,
-			 SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-
-	return plan;
+	return catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
 }
 
 /*
@@ -723,7 +711,7 @@ run_statement(Deletion *deletion, const Statement *statement)
 	int nkeys = edge != NULL ? list_length(edge->keys) : 0;
 	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
 	SPIExecuteOptions options = {.params = params, .dest = statement->dest};
-	DeletionUser saved;
+	SavedUser saved;
 	uint64 rows;
 
 	for (int i = 0; i < nkeys; i++)
@@ -746,9 +734,9 @@ run_statement(Deletion *deletion, const Statement *statement)
 	deletion->watch.proven = statement->proven;
 	deletion->watch.limit = statement->limit;
 	deletion->watch.limit_reached = false;
-	catalogue_become_owner(statement->owner, &saved);
+	catalogue_switch_to_owner(statement->relid, &saved);
 	make_generic_plan(statement->plan);
-	rows = execute(statement->plan, &options);
+	rows = catalogue_execute_plan(statement->plan, &options);
 	catalogue_restore_user(&saved);
 	deletion->watch.own_params = NULL;
 	deletion->watch.proven = NIL;
@@ -766,15 +754,17 @@ run_statement(Deletion *deletion, const Statement *statement)
 static bool
 note_professor(Deletion *deletion, ProfessorStatement statement)
 {
+	SavedUser saved;
 	bool found;
 
-	found = run_on_professor(deletion, PROFESSOR_SEE, deletion->caller, NIL) > 0;
+	found = run_on_professor(deletion, PROFESSOR_SEE, NIL) > 0;
 	SPI_freetuptable(SPI_tuptable);
 	if (!found)
 		return false;
 
-	found = run_on_professor(deletion, statement,
-							 catalogue_relation_owner(deletion->attachment->professors), NIL) > 0;
+	catalogue_switch_to_owner(deletion->attachment->professors, &saved);
+	found = run_on_professor(deletion, statement, NIL) > 0;
+	catalogue_restore_user(&saved);
 	if (found)
 	{
 		TupleDesc desc = SPI_tuptable->tupdesc;
@@ -796,93 +786,69 @@ note_professor(Deletion *deletion, ProfessorStatement statement)
 	return found;
 }
 
-/* Runs a statement on the professor's row; returns the number of rows. */
+/* Runs a statement on the professor's row as the current user; returns the number of rows. */
 static uint64
-run_on_professor(Deletion *deletion, ProfessorStatement statement, Oid user, List *proven)
+run_on_professor(Deletion *deletion, ProfessorStatement statement, List *proven)
 {
 	const Attachment *attachment = deletion->attachment;
 	Oid type = get_atttype(attachment->professors,
-						   get_attnum(attachment->professors, attachment->professors_username));
+						   catalogue_column_number(attachment->professors,
+												   attachment->professors_username));
 	SPIPlanPtr *plan = &deletion->graph->professor[statement];
-	ParamListInfo params = makeParamList(1);
-	SPIExecuteOptions options = {.params = params};
+	NullableDatum username = {0};
+	SPIExecuteOptions options = {0};
 	Oid input;
 	Oid ioparam;
-	DeletionUser saved;
 	uint64 rows;
 
-	if (!OidIsValid(type))
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of relation \"%s\" does not exist",
-					   attachment->professors_username, get_rel_name(attachment->professors)),
-				errhint("Run catalogue.attach() with the new name."));
-
 	getTypeInputInfo(type, &input, &ioparam);
-	params->params[0] =
-		(ParamExternData){.value = OidInputFunctionCall(input, deletion->username, ioparam, -1),
-						  .pflags = PARAM_FLAG_CONST,
-						  .ptype = type};
+	username.value = OidInputFunctionCall(input, deletion->username, ioparam, -1);
+	options.params = catalogue_make_params(1, &type, &username);
 
-	deletion->watch.own_params = params;
+	deletion->watch.own_params = options.params;
 	deletion->watch.proven = proven;
 	deletion->watch.limit = 0;
-	if (user != deletion->caller)
-		catalogue_become_owner(user, &saved);
 	if (*plan == NULL)
-		*plan = prepare_on_professor(deletion, professor_queries[statement], type);
-	rows = execute(*plan, &options);
-	if (user != deletion->caller)
-		catalogue_restore_user(&saved);
+		*plan = prepare_on_professor(deletion, statement, type);
+	rows = catalogue_execute_plan(*plan, &options);
 	deletion->watch.own_params = NULL;
 	deletion->watch.proven = NIL;
 
 	return rows;
 }
 
-/* The formats have places for the table and the condition, and may have one for keys before. */
 static SPIPlanPtr
-prepare_on_professor(const Deletion *deletion, const char *format, Oid type)
+prepare_on_professor(const Deletion *deletion, ProfessorStatement statement, Oid type)
 {
 	const Attachment *attachment = deletion->attachment;
 	const DeletionTable *root = linitial(deletion->graph->roots);
-	char *column = psprintf("c.%s", quote_identifier(attachment->professors_username));
-	char *table = catalogue_relation_name(attachment->professors);
-	StringInfoData condition;
-	SPIPlanPtr plan;
+	StringInfoData query;
 
-	initStringInfo(&condition);
-	generate_operator_clause(&condition, column, type,
-							 lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
-	plan = SPI_prepare(strstr(format, "ctid") != NULL
-						   ? psprintf(format, key_columns(root->keys), table, condition.data)
-						   : psprintf(format, table, condition.data),
-					   1, &type);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
+	initStringInfo(&query);
+	switch (statement)
+	{
+		case PROFESSOR_SEE:
+			appendStringInfoString(&query, "SELECT 1");
+			break;
+		case PROFESSOR_FIND:
+		case PROFESSOR_LOCK:
+			appendStringInfo(&query, "SELECT c.tableoid, c.ctid%s", key_columns(root->keys));
+			break;
+		case PROFESSOR_DELETE:
+			appendStringInfoString(&query, "DELETE");
+			break;
+		case PROFESSOR_NSTATEMENTS:
+			Assert(false);
+	}
+	appendStringInfo(&query, " FROM %s AS c WHERE ",
+					 catalogue_qualified_relation_name(attachment->professors));
+	generate_operator_clause(&query,
+							 psprintf("c.%s", quote_identifier(attachment->professors_username)),
+							 type, lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
+	if (statement == PROFESSOR_LOCK)
+		appendStringInfoString(&query, " FOR UPDATE");
 
-	return plan;
-}
-
-static uint64
-execute(SPIPlanPtr plan, SPIExecuteOptions *options)
-{
-	int ret = SPI_execute_plan_extended(plan, options);
-
-	if (ret < 0)
-		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(ret));
-
-	return SPI_processed;
-}
-
-static void
-check_may_delete(Oid relid, Oid caller)
-{
-	AclResult result = pg_class_aclcheck(relid, caller, ACL_DELETE);
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+	return catalogue_prepare(deletion->graph->base.cxt, query.data, 1, &type, 0);
 }
 
 /* Fills an empty batch of a table from a list; false at the list's end. */

@@ -9,7 +9,7 @@
 #ifndef CATALOGUE_CHAPTER_FEED_H
 #define CATALOGUE_CHAPTER_FEED_H
 
-#include "catalogue.h"
+#include "attachment.h"
 
 #include "access/attnum.h"
 #include "access/sdir.h"
@@ -77,38 +77,48 @@ typedef struct ColumnType
 	char align;
 } ColumnType;
 
+/*
+ * The plans of the legs, for rows of the table's type in which some columns are
+ * filled.  One for each set of columns that is asked for; kept while the last.
+ */
+typedef struct LegPlans
+{
+	CachedThing base; /* (must be first) */
+	Bitmapset *columns;
+	SPIPlanPtr legs[LEG_END]; /* NULL until needed */
+} LegPlans;
+
 /* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
-	Oid funcid;		/* hash key (must be first) */
-	uint64 serial;	/* of the attachment that this was made from */
-	uint64 checked; /* relcache messages seen when names and types were right */
+	CachedThing base; /* (must be first) */
+	Oid funcid;		  /* hash key */
 	const Attachment *attachment;
+	CachedPin attachment_pin;
 	Oid relid;
 	char *relation; /* its qualified name, quoted */
 	bool several;	/* takes an array of filières */
 	ColumnType filiere;
 	ColumnType id;
 	ColumnType created_at;
-	Oid argument_type;		  /* filiere's type, or its array type */
-	SPIPlanPtr reference;	  /* one filière from the start */
-	ReferencePlan plan;		  /* what it looked like last */
-	SPIPlanPtr legs[LEG_END]; /* what runs where the source cannot stream ... */
-	Bitmapset *leg_columns;	  /* ... and the columns that it reads */
-	SPIPlanPtr position;	  /* created_at of an id */
+	Oid argument_type;	  /* filiere's type, or its array type */
+	SPIPlanPtr reference; /* one filière from the start */
+	ReferencePlan plan;	  /* what it looked like last */
+	LegPlans *leg_plans;  /* what runs where the source cannot stream */
+	SPIPlanPtr position;  /* created_at of an id */
 } ChapterFeed;
 
-/* chapter_feed.c */
-extern ChapterFeed *catalogue_chapter_feed(Oid funcid);
+/* reference_plan.c */
+extern void catalogue_pin_chapter_feed(CachedPin *pin, Oid funcid);
 extern const ReferencePlan *catalogue_chapter_reference_plan(ChapterFeed *feed);
-extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg,
-											 const Bitmapset *columns);
+extern LegPlans *catalogue_chapter_leg_plans(ChapterFeed *feed, const Bitmapset *columns);
+extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, LegPlans *plans, ChapterLeg leg);
 extern SPIPlanPtr catalogue_chapter_position_plan(ChapterFeed *feed);
 extern ParamListInfo catalogue_chapter_plan_params(const ChapterFeed *feed,
 												   const NullableDatum *filiere, int64 n,
 												   const ChapterPosition *position);
 
-/* chapter_scan.c */
+/* index_scan.c */
 typedef struct ChapterScan ChapterScan;
 
 extern ChapterScan *catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,

@@ -12,6 +12,9 @@
  * Lifetime: a source lives in the caller's memory context, and what one open()
  * makes in a child of it, reset by close().
  */
+#include "names.h"
+#include "query.h"
+#include "rights.h"
 #include "scan/tuple_source.h"
 
 #include "feed/feed.h"
@@ -23,7 +26,6 @@
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
-#include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -35,7 +37,9 @@
 
 typedef struct ChapterSource
 {
-	TupleSource base; /* (must be first) */
+	TupleSource base;  /* (must be first) */
+	MemoryContext cxt; /* holds the source and its pin */
+	CachedPin feed_pin;
 	ChapterFeed *feed;
 	ReferencePlan plan; /* as it was at begin */
 	Snapshot snapshot;
@@ -58,7 +62,6 @@ typedef struct ChapterSource
 } ChapterSource;
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
-PG_FUNCTION_INFO_V1(catalogue_recent_chapters_support);
 
 static void estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static double estimated_length(const Node *array);
@@ -67,21 +70,20 @@ static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumb
 								   int ncolumns);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
-static bool may_select(const ChapterSource *source, AttrNumber attnum);
-static void open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
 static void find_position(ChapterSource *source, const NullableDatum *before_id,
 						  const NullableDatum *before_at);
 static void look_up_position(ChapterSource *source);
 static bool look_up_by_plan(ChapterSource *source);
 static Datum copy_value(Datum value, const ColumnType *type);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
-static void run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store);
+static void run_legs(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
-const TupleSourceMethods catalogue_chapter_source = {
+static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
 	.estimate = estimate_chapters,
 	.begin = begin_chapters,
@@ -91,6 +93,12 @@ const TupleSourceMethods catalogue_chapter_source = {
 	.end = end_chapters,
 	.explain = explain_chapters,
 };
+
+void
+catalogue_feed_init(void)
+{
+	catalogue_register_tuple_source(&chapter_source);
+}
 
 /*
  * recent_chapters(filiere | filieres[], n integer, before_id, before_at)
@@ -106,34 +114,7 @@ const TupleSourceMethods catalogue_chapter_source = {
 Datum
 catalogue_recent_chapters(PG_FUNCTION_ARGS)
 {
-	return catalogue_materialize(fcinfo, &catalogue_chapter_source);
-}
-
-/*
- * Planner support: the number of rows.  It is also what loads the library in
- * time for the planner hook, so it must be there even if it knew nothing.
- */
-Datum
-catalogue_recent_chapters_support(PG_FUNCTION_ARGS)
-{
-	Node *request = (Node *) PG_GETARG_POINTER(0);
-	Node *answer = NULL;
-
-	if (IsA(request, SupportRequestRows))
-	{
-		SupportRequestRows *rows = (SupportRequestRows *) request;
-
-		if (IsA(rows->node, FuncExpr))
-		{
-			TupleSourceEstimate estimate = {0};
-
-			estimate_chapters(rows->funcid, ((FuncExpr *) rows->node)->args, &estimate);
-			rows->rows = estimate.rows;
-			answer = request;
-		}
-	}
-
-	PG_RETURN_POINTER(answer);
+	return catalogue_materialize(fcinfo, &chapter_source);
 }
 
 /*
@@ -143,9 +124,16 @@ catalogue_recent_chapters_support(PG_FUNCTION_ARGS)
 static void
 estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	ChapterFeed *feed = catalogue_chapter_feed(funcid);
-	const ReferencePlan *plan = catalogue_chapter_reference_plan(feed);
-	double nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
+	CachedPin *pin = palloc(sizeof(CachedPin));
+	ChapterFeed *feed;
+	const ReferencePlan *plan;
+	double nfilieres;
+
+	catalogue_init_pin(pin, CurrentMemoryContext);
+	catalogue_pin_chapter_feed(pin, funcid);
+	feed = (ChapterFeed *) pin->thing;
+	plan = catalogue_chapter_reference_plan(feed);
+	nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
 
 	estimate->rows = clamp_row_est(Min(requested_rows(args), plan->rows * nfilieres));
 	estimate->startup_cost = plan->startup_cost * nfilieres;
@@ -153,6 +141,7 @@ estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 														estimate->rows / Max(plan->rows, 1);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan->depends_on_role;
+	catalogue_unpin(pin);
 }
 
 /* How many filières an array expression holds; 10 is the planner's own guess. */
@@ -194,14 +183,19 @@ requested_rows(List *args)
 static TupleSource *
 begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	ChapterFeed *feed = catalogue_chapter_feed(funcid);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
+	ChapterFeed *feed;
 
-	source->base.methods = &catalogue_chapter_source;
-	source->feed = feed;
+	source->base.methods = &chapter_source;
+	source->cxt = cxt;
+	catalogue_init_pin(&source->feed_pin, cxt);
+	catalogue_pin_chapter_feed(&source->feed_pin, funcid);
+	source->feed = feed = (ChapterFeed *) source->feed_pin.thing;
 	source->snapshot = snapshot;
-	source->page_cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
+	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
 	source->plan = *catalogue_chapter_reference_plan(feed);
 	source->rel = table_open(feed->relid, AccessShareLock);
@@ -215,6 +209,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 		catalogue_heap_fetch_begin();
 	}
 
+	MemoryContextSwitchTo(oldcxt);
 	return &source->base;
 }
 
@@ -239,30 +234,25 @@ static void
 check_select_privilege(ChapterSource *source)
 {
 	const ReferencePlan *plan = &source->plan;
-	bool granted;
+	TupleDesc tupdesc = source->base.tupdesc;
+	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->ncolumns + 3));
+	int n = 0;
 
-	if (pg_class_aclcheck(source->feed->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
-		return;
-
-	granted = may_select(source, plan->filiere_attno) &&
-			  may_select(source, plan->created_at_attno) && may_select(source, plan->id_attno);
-	for (int i = 0; granted && i < source->ncolumns; i++)
-		granted = may_select(source, source->columns[i]);
-	if (!granted)
-		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(source->rel->rd_rel->relkind),
-					   RelationGetRelationName(source->rel));
-}
-
-static bool
-may_select(const ChapterSource *source, AttrNumber attnum)
-{
-	return TupleDescAttr(source->base.tupdesc, attnum - 1)->attisdropped ||
-		   pg_attribute_aclcheck(source->feed->relid, attnum, GetUserId(), ACL_SELECT) ==
-			   ACLCHECK_OK;
+	columns[n++] = plan->filiere_attno;
+	columns[n++] = plan->created_at_attno;
+	columns[n++] = plan->id_attno;
+	for (int i = 0; i < source->ncolumns; i++)
+	{
+		if (!TupleDescAttr(tupdesc, source->columns[i] - 1)->attisdropped)
+			columns[n++] = source->columns[i];
+	}
+	if (!catalogue_may_select(source->feed->relid, GetUserId(), columns, n))
+		catalogue_report_no_privilege(source->feed->relid);
+	pfree(columns);
 }
 
 static void
-open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
+open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	MemoryContext oldcxt = MemoryContextSwitchTo(source->page_cxt);
@@ -284,15 +274,8 @@ open_chapters(TupleSource *base, const NullableDatum *args, Tuplestorestate *sto
 	{
 		if (source->index != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
-		else if (store != NULL)
-			run_legs(source, &args[ARG_FILIERE], store);
 		else
-		{
-			source->stored = tuplestore_begin_heap(false, false, work_mem);
-			source->stored_row =
-				MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
-			run_legs(source, &args[ARG_FILIERE], source->stored);
-		}
+			run_legs(source, &args[ARG_FILIERE]);
 	}
 
 	MemoryContextSwitchTo(oldcxt);
@@ -370,13 +353,9 @@ look_up_by_plan(ChapterSource *source)
 		.tcount = 1,
 	};
 	bool found;
-	int ret;
 
 	SPI_connect();
-	ret = SPI_execute_plan_extended(catalogue_chapter_position_plan(feed), &options);
-	if (ret != SPI_OK_SELECT)
-		elog(ERROR, "looking up a chapter failed: %s", SPI_result_code_string(ret));
-	found = SPI_processed > 0;
+	found = catalogue_execute_plan(catalogue_chapter_position_plan(feed), &options) > 0;
 	if (found)
 	{
 		NullableDatum created_at;
@@ -439,17 +418,25 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 }
 
 /*
- * Runs the saved plans of a page, leg after leg, straight into a tuplestore.
- * They run as the caller, who is checked as for any query.
+ * Runs the saved plans of a page, leg after leg, into a tuplestore.  They run as
+ * the caller, who is checked as for any query.
  */
 static void
-run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *store)
+run_legs(ChapterSource *source, const NullableDatum *filiere)
 {
 	int64 remaining = source->remaining;
 	Bitmapset *columns = NULL;
+	CachedPin *pin = palloc(sizeof(CachedPin));
+	LegPlans *plans;
+
+	source->stored = tuplestore_begin_heap(false, false, work_mem);
+	source->stored_row = MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
 
 	for (int i = 0; i < source->ncolumns; i++)
 		columns = bms_add_member(columns, source->columns[i]);
+	plans = catalogue_chapter_leg_plans(source->feed, columns);
+	catalogue_init_pin(pin, source->page_cxt);
+	catalogue_pin(pin, &plans->base);
 
 	SPI_connect();
 	for (ChapterLeg leg = source->position.first_leg; leg != LEG_END && remaining > 0;
@@ -462,18 +449,16 @@ run_legs(ChapterSource *source, const NullableDatum *filiere, Tuplestorestate *s
 			.read_only = true,
 			.dest = dest,
 		};
-		int ret;
 
-		SetTuplestoreDestReceiverParams(dest, store, source->page_cxt, false, source->base.tupdesc,
+		SetTuplestoreDestReceiverParams(dest, source->stored, source->page_cxt, false,
+										source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		ret = SPI_execute_plan_extended(catalogue_chapter_leg_plan(source->feed, leg, columns),
-										&options);
-		if (ret != SPI_OK_SELECT)
-			elog(ERROR, "reading chapters failed: %s", SPI_result_code_string(ret));
-		remaining -= SPI_processed;
+		remaining -=
+			catalogue_execute_plan(catalogue_chapter_leg_plan(source->feed, plans, leg), &options);
 		dest->rDestroy(dest);
 	}
 	SPI_finish();
+	catalogue_unpin(pin);
 }
 
 /*
@@ -544,8 +529,7 @@ end_chapters(TupleSource *base)
 	if (source->index != NULL)
 		index_close(source->index, NoLock);
 	table_close(source->rel, NoLock);
-	MemoryContextDelete(source->page_cxt);
-	pfree(source);
+	MemoryContextDelete(source->cxt);
 }
 
 static void
@@ -559,7 +543,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (plan->not_streamed == NULL)
 	{
-		ExplainPropertyText("Index", get_rel_name(plan->indexid), es);
+		ExplainPropertyText("Index", catalogue_relation_name(plan->indexid), es);
 		if (ScanDirectionIsBackward(plan->direction))
 			ExplainPropertyText("Scan Direction", "Backward", es);
 		ExplainPropertyText("Index Cond",

@@ -11,30 +11,33 @@
  * distributed table, a missing index); then saved plans run as they are.
  *
  * Lifetime: a ChapterFeed and its plans live as long as the backend, or until
- * the schema is attached anew.  The server's plan cache replans what DDL,
+ * what they were made from has changed; whoever uses one has a pin on it.  The
+ * server's plan cache replans what DDL,
  * ANALYZE or a change of role has made invalid; asking for the reference plan
  * takes the locks that running it would take, and they are held to the end of
  * the transaction.
  */
 #include "feed/feed.h"
 
+#include "names.h"
+#include "query.h"
+
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "nodes/plannodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/regproc.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* Columns that an index must begin with. */
@@ -46,81 +49,102 @@ enum
 	INDEX_COLUMNS
 };
 
-static HTAB *feed_hash = NULL;
-static uint64 relcache_messages = 0; /* raised by the callback */
+typedef struct FeedSlot
+{
+	Oid funcid; /* hash key (must be first) */
+	ChapterFeed *feed;
+} FeedSlot;
 
+static HTAB *feed_hash = NULL;
+
+static void drop_stale_feeds(void);
+static void read_feed(CachedThing *thing, void *funcid);
 static void describe_feed(ChapterFeed *feed);
-static void forget_feed(ChapterFeed *feed);
-static void forget_legs(ChapterFeed *feed);
 static ColumnType column_type(Oid relid, const char *column);
-static SPIPlanPtr saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query);
+static SPIPlanPtr prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
+						  const char *query);
 static SPIPlanPtr saved_reference_plan(ChapterFeed *feed);
 static void read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security);
 static char *leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg leg);
 static char *select_list(Oid relid, const Bitmapset *columns);
-static char *relation_name(Oid relid);
-static char *operator_name(Oid opno);
 static const char *find_streamable_index(const ChapterFeed *feed, const Plan *plan,
 										 ReferencePlan *reference);
 static bool is_heap(Oid relid);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
-static void set_equality(ReferencePlan *reference, Oid opno);
+static void set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt);
 static Datum equal_text(PG_FUNCTION_ARGS);
 static Oid find_id_index(Oid relid, const ReferencePlan *reference);
 
-/*
- * The feed of a function, with plans that name the table as it is named now.
- *
- * Relcache messages only make it look at the names and types again, which is
- * cheap; that the types still hold once the table is locked is checked where
- * the reference plan is read.
- */
-ChapterFeed *
-catalogue_chapter_feed(Oid funcid)
+/* Pins the feed of a function as it is now. */
+void
+catalogue_pin_chapter_feed(CachedPin *pin, Oid funcid)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(funcid);
-	uint64 messages = relcache_messages;
-	ChapterFeed new_feed = {.funcid = funcid};
-	ChapterFeed *feed;
+	FeedSlot *slot;
 	bool found;
 
 	if (feed_hash == NULL)
 	{
-		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(ChapterFeed)};
+		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(FeedSlot)};
 
 		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 
-	feed = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
-	if (feed != NULL && feed->serial == attachment->serial && feed->checked == messages)
-		return feed;
-
-	new_feed.serial = attachment->serial;
-	new_feed.checked = messages;
-	new_feed.attachment = attachment;
-	describe_feed(&new_feed);
-	if (feed != NULL && feed->serial == attachment->serial &&
-		strcmp(feed->relation, new_feed.relation) == 0)
+	AcceptInvalidationMessages();
+	slot = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
+	if (slot == NULL || !catalogue_is_current(slot->feed->base.dependencies))
 	{
-		feed->checked = messages;
-		return feed;
+		ChapterFeed *feed;
+
+		drop_stale_feeds();
+		feed = (ChapterFeed *) catalogue_read_cached("catalogue chapter feed", sizeof(ChapterFeed),
+													 read_feed, &funcid);
+		slot = hash_search(feed_hash, &funcid, HASH_ENTER, &found);
+		slot->feed = feed;
+		MemoryContextSetParent(feed->base.cxt, CacheMemoryContext);
 	}
-
-	new_feed.relation = MemoryContextStrdup(CacheMemoryContext, new_feed.relation);
-	feed = hash_search(feed_hash, &funcid, HASH_ENTER, &found);
-	if (found)
-		forget_feed(feed);
-	*feed = new_feed;
-
-	return feed;
+	catalogue_pin(pin, &slot->feed->base);
 }
 
-/* Counts: a feed that was checked before the last message is checked again. */
-void
-catalogue_chapter_relcache_callback(void)
+/* Empties the hash of what has changed or gone. */
+static void
+drop_stale_feeds(void)
 {
-	relcache_messages++;
+	HASH_SEQ_STATUS status;
+	FeedSlot *slot;
+
+	hash_seq_init(&status, feed_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+	{
+		ChapterFeed *feed = slot->feed;
+
+		if (!catalogue_is_current(feed->base.dependencies))
+		{
+			hash_search(feed_hash, &slot->funcid, HASH_REMOVE, NULL);
+			catalogue_drop_cached(&feed->base);
+		}
+	}
+}
+
+/*
+ * Reads what a function's feed is.  That the types still hold once the table is
+ * locked is checked where the reference plan is read.
+ */
+static void
+read_feed(CachedThing *thing, void *funcid)
+{
+	ChapterFeed *feed = (ChapterFeed *) thing;
+	MemoryContext oldcxt = MemoryContextSwitchTo(thing->cxt);
+
+	feed->funcid = *(Oid *) funcid;
+	catalogue_depend_on_function(thing->dependencies, feed->funcid);
+	feed->attachment = catalogue_attachment_of_function(feed->funcid, thing->dependencies);
+	catalogue_init_pin(&feed->attachment_pin, thing->cxt);
+	catalogue_pin(&feed->attachment_pin, unconstify(CachedThing *, &feed->attachment->base));
+	catalogue_depend_on_relation(thing->dependencies, feed->attachment->chapters);
+	catalogue_depend_on_schema(thing->dependencies, get_rel_namespace(feed->attachment->chapters));
+	describe_feed(feed);
+	MemoryContextSwitchTo(oldcxt);
 }
 
 /*
@@ -142,7 +166,7 @@ describe_feed(ChapterFeed *feed)
 				errhint("Run catalogue.attach() with a mapping that names it."));
 
 	feed->relid = attachment->chapters;
-	feed->relation = relation_name(feed->relid);
+	feed->relation = catalogue_qualified_relation_name(feed->relid);
 	feed->filiere = column_type(feed->relid, attachment->chapters_filiere);
 	feed->id = column_type(feed->relid, attachment->chapters_id);
 	feed->created_at = column_type(feed->relid, attachment->chapters_created_at);
@@ -157,50 +181,19 @@ describe_feed(ChapterFeed *feed)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("function %s does not fit table \"%s\" any more",
-					   format_procedure(feed->funcid), get_rel_name(feed->relid)),
+					   format_procedure(feed->funcid), catalogue_relation_name(feed->relid)),
 				errhint("Run SELECT * FROM catalogue.attach(%s) again.",
 						quote_literal_cstr(attachment->schema_name)));
 	feed->argument_type = argtypes[ARG_FILIERE];
 	feed->several = feed->argument_type != feed->filiere.oid;
 }
 
-/* A plan that is running keeps its own reference. */
-static void
-forget_feed(ChapterFeed *feed)
-{
-	if (feed->reference != NULL)
-		SPI_freeplan(feed->reference);
-	if (feed->position != NULL)
-		SPI_freeplan(feed->position);
-	forget_legs(feed);
-	pfree(feed->relation);
-}
-
-static void
-forget_legs(ChapterFeed *feed)
-{
-	for (int leg = 0; leg < LEG_END; leg++)
-	{
-		if (feed->legs[leg] != NULL)
-			SPI_freeplan(feed->legs[leg]);
-		feed->legs[leg] = NULL;
-	}
-	bms_free(feed->leg_columns);
-	feed->leg_columns = NULL;
-}
-
 /* What a column's values are; a domain's are those of its base type. */
 static ColumnType
 column_type(Oid relid, const char *column)
 {
-	AttrNumber attnum = get_attnum(relid, column);
+	AttrNumber attnum = catalogue_column_number(relid, column);
 	ColumnType type;
-
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of the table of chapters does not exist", column),
-				errhint("Run catalogue.attach() with a mapping that names the column."));
 
 	type.oid = getBaseType(get_atttype(relid, attnum));
 	get_typlenbyvalalign(type.oid, &type.len, &type.byval, &type.align);
@@ -209,35 +202,30 @@ column_type(Oid relid, const char *column)
 }
 
 /*
- * Prepares a query once and keeps its plan.  Its parameters are the page's:
- * $1 filière or filières, $2 n, $3 before_at, $4 before_id.
+ * Prepares a query whose parameters are the page's: $1 filière or filières,
+ * $2 n, $3 before_at, $4 before_id.
  */
 static SPIPlanPtr
-saved_plan(SPIPlanPtr *plan, ChapterFeed *feed, const char *query)
+prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type, const char *query)
 {
-	Oid argtypes[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	SPIPlanPtr prepared;
-
-	if (plan == &feed->reference)
-		argtypes[0] = feed->filiere.oid;
+	Oid argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	SPIPlanPtr plan;
 
 	SPI_connect();
-	prepared = SPI_prepare(query, lengthof(argtypes), argtypes);
-	if (prepared == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	SPI_keepplan(prepared);
+	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, 0);
 	SPI_finish();
 
-	*plan = prepared;
-	return prepared;
+	return plan;
 }
 
 static SPIPlanPtr
 saved_reference_plan(ChapterFeed *feed)
 {
-	if (feed->reference != NULL)
-		return feed->reference;
-	return saved_plan(&feed->reference, feed, leg_query(feed, "*", false, LEG_NEWEST));
+	if (feed->reference == NULL)
+		feed->reference = prepare(feed, feed->base.cxt, feed->filiere.oid,
+								  leg_query(feed, "*", false, LEG_NEWEST));
+
+	return feed->reference;
 }
 
 /*
@@ -290,25 +278,43 @@ read_reference_plan(ChapterFeed *feed, CachedPlan *cplan, bool row_security)
 }
 
 /*
- * The plan for a leg, for rows of the table's type in which only some columns
- * are filled: the others would be copied, and ask for rights, for nothing.
- * Plans are kept for the columns that were asked for last.
+ * The plans of the legs for these columns: the others would be copied, and ask
+ * for rights, for nothing.  To be pinned while one of them runs, since a nested
+ * call that looks at other columns puts its own in their place.
  */
-SPIPlanPtr
-catalogue_chapter_leg_plan(ChapterFeed *feed, ChapterLeg leg, const Bitmapset *columns)
+LegPlans *
+catalogue_chapter_leg_plans(ChapterFeed *feed, const Bitmapset *columns)
 {
-	if (!bms_equal(feed->leg_columns, columns))
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(CacheMemoryContext);
+	LegPlans *plans = feed->leg_plans;
 
-		forget_legs(feed);
-		feed->leg_columns = bms_copy(columns);
+	if (plans == NULL || !bms_equal(plans->columns, columns))
+	{
+		MemoryContext cxt =
+			AllocSetContextCreate(feed->base.cxt, "catalogue chapter plans", ALLOCSET_SMALL_SIZES);
+		MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+
+		plans = palloc0(sizeof(LegPlans));
+		plans->base.cxt = cxt;
+		plans->columns = bms_copy(columns);
 		MemoryContextSwitchTo(oldcxt);
+
+		if (feed->leg_plans != NULL)
+			catalogue_drop_cached(&feed->leg_plans->base);
+		feed->leg_plans = plans;
 	}
-	if (feed->legs[leg] != NULL)
-		return feed->legs[leg];
-	return saved_plan(&feed->legs[leg], feed,
-					  leg_query(feed, select_list(feed->relid, columns), feed->several, leg));
+
+	return plans;
+}
+
+SPIPlanPtr
+catalogue_chapter_leg_plan(ChapterFeed *feed, LegPlans *plans, ChapterLeg leg)
+{
+	if (plans->legs[leg] == NULL)
+		plans->legs[leg] =
+			prepare(feed, plans->base.cxt, feed->argument_type,
+					leg_query(feed, select_list(feed->relid, plans->columns), feed->several, leg));
+
+	return plans->legs[leg];
 }
 
 SPIPlanPtr
@@ -316,14 +322,16 @@ catalogue_chapter_position_plan(ChapterFeed *feed)
 {
 	const Attachment *attachment = feed->attachment;
 
-	if (feed->position != NULL)
-		return feed->position;
-	return saved_plan(&feed->position, feed,
-					  psprintf("SELECT %s FROM %s WHERE %s %s $4",
-							   quote_identifier(attachment->chapters_created_at), feed->relation,
-							   quote_identifier(attachment->chapters_id),
-							   operator_name(
-								   lookup_type_cache(feed->id.oid, TYPECACHE_EQ_OPR)->eq_opr)));
+	if (feed->position == NULL)
+		feed->position =
+			prepare(feed, feed->base.cxt, feed->argument_type,
+					psprintf("SELECT %s FROM %s WHERE %s %s $4",
+							 quote_identifier(attachment->chapters_created_at), feed->relation,
+							 quote_identifier(attachment->chapters_id),
+							 catalogue_operator_name(
+								 lookup_type_cache(feed->id.oid, TYPECACHE_EQ_OPR)->eq_opr)));
+
+	return feed->position;
 }
 
 /* The best SQL for one leg, as anyone would write it by hand. */
@@ -337,8 +345,8 @@ leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg
 		lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
 	const char *id_column = quote_identifier(attachment->chapters_id);
 	const char *created_at_column = quote_identifier(attachment->chapters_created_at);
-	const char *id_less = operator_name(id->lt_opr);
-	const char *created_at_less = operator_name(created_at->lt_opr);
+	const char *id_less = catalogue_operator_name(id->lt_opr);
+	const char *created_at_less = catalogue_operator_name(created_at->lt_opr);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -346,7 +354,7 @@ leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg
 					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
 							 : "SELECT %s FROM %s WHERE %s %s $1",
 					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
-					 operator_name(filiere->eq_opr));
+					 catalogue_operator_name(filiere->eq_opr));
 	switch (leg)
 	{
 		case LEG_NEWEST:
@@ -362,7 +370,7 @@ leg_query(const ChapterFeed *feed, const char *columns, bool several, ChapterLeg
 			else
 				appendStringInfo(&buf, " AND (%s %s $3 OR %s %s $3 AND %s %s $4)",
 								 created_at_column, created_at_less, created_at_column,
-								 operator_name(created_at->eq_opr), id_column, id_less);
+								 catalogue_operator_name(created_at->eq_opr), id_column, id_less);
 			break;
 		case LEG_UNDATED:
 			appendStringInfo(&buf, " AND %s IS NULL", created_at_column);
@@ -413,37 +421,6 @@ select_list(Oid relid, const Bitmapset *columns)
 	return buf.data;
 }
 
-static char *
-relation_name(Oid relid)
-{
-	char *name = get_rel_name(relid);
-
-	if (name == NULL)
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_TABLE),
-				errmsg("the attached table of chapters does not exist any more"),
-				errhint("Run catalogue.attach() with a mapping that names it."));
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
-}
-
-static char *
-operator_name(Oid opno)
-{
-	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
-	Form_pg_operator form;
-	char *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", opno);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-					NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-
-	return name;
-}
-
 /*
  * Looks into the reference query's plan for an index that the source can read
  * by itself.  Returns NULL and notes the index if there is one, else the
@@ -482,7 +459,7 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
 		return "the plan filters the rows";
 
-	set_equality(reference, linitial_node(OpExpr, indexqual)->opno);
+	set_equality(reference, linitial_node(OpExpr, indexqual)->opno, feed->base.cxt);
 
 	return NULL;
 }
@@ -548,11 +525,11 @@ index_has_order(Oid relid, const ReferencePlan *reference)
  * index has few.
  */
 static void
-set_equality(ReferencePlan *reference, Oid opno)
+set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt)
 {
 	Relation index = index_open(reference->indexid, AccessShareLock);
 
-	fmgr_info_cxt(get_opcode(opno), &reference->equality, CacheMemoryContext);
+	fmgr_info_cxt(get_opcode(opno), &reference->equality, cxt);
 	if (reference->equality.fn_oid == F_TEXTEQ &&
 		get_collation_isdeterministic(index->rd_indcollation[INDEX_FILIERE]))
 		reference->equality.fn_addr = equal_text;
@@ -607,15 +584,6 @@ catalogue_chapter_plan_params(const ChapterFeed *feed, const NullableDatum *fili
 									{.value = Int64GetDatum(n)},
 									position->before_at,
 									position->before_id};
-	ParamListInfo params = makeParamList(lengthof(types));
 
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		params->params[i].value = values[i].value;
-		params->params[i].isnull = values[i].isnull;
-		params->params[i].pflags = PARAM_FLAG_CONST;
-		params->params[i].ptype = types[i];
-	}
-
-	return params;
+	return catalogue_make_params(lengthof(types), types, values);
 }

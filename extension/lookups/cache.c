@@ -26,6 +26,8 @@
  */
 #include "lookups/lookups.h"
 
+#include "names.h"
+
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/async.h"
@@ -54,16 +56,13 @@ typedef struct LookupKey
 
 typedef struct LookupEntry
 {
+	CachedThing base; /* (must be first) */
 	LookupKey key;
-	uint64 serial;		  /* of the attachment that it was read for */
 	instr_time filled_at; /* monotonic */
 	uint64 hits;
-	int pins;
-	bool linked;	  /* in the hash and in the list */
 	bool provisional; /* read by a transaction that is not over */
 	dlist_node recency;
-	Size bytes;		   /* of cxt */
-	MemoryContext cxt; /* holds the entry and its content */
+	Size bytes; /* of its memory context */
 	const LookupContent *content;
 } LookupEntry;
 
@@ -91,16 +90,10 @@ static dlist_head entries = DLIST_STATIC_INIT(entries); /* latest used first */
 static Size entry_bytes = 0;							/* of all linked entries */
 static LookupCounts counts;
 
-/* Written by the callback. */
+/* What all linked entries were read from, and how often that has begun anew. */
+static MemoryContext dependencies_cxt = NULL;
+static Dependencies *dependencies = NULL;
 static uint64 generation = 0;
-static Oid sentinel_relid = InvalidOid;
-
-/* What entries were read from; the callback compares. */
-static Oid *watched = NULL;
-static int nwatched = 0;
-static int max_watched = 0;
-
-static uint64 entries_generation = 0; /* what all linked entries were read under */
 
 /* Of the current transaction. */
 static bool wrote_lookups = false;
@@ -113,7 +106,6 @@ PG_FUNCTION_INFO_V1(catalogue_cache_reset);
 PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
 
 static void init_cache(void);
-static Oid sentinel(void);
 static bool transaction_may_use_cache(void);
 static LookupEntry *find_entry(const LookupRequest *request);
 static LookupEntry *fill_entry(const LookupRequest *request);
@@ -125,8 +117,6 @@ static uint64 forget_entries(void);
 static void make_room(Size bytes);
 static Size cache_limit(void);
 static Size cache_bytes(void);
-static void watch(const List *relids);
-static void release_pin(void *arg);
 static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
@@ -142,9 +132,7 @@ void
 catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 {
 	memset(pin, 0, sizeof(LookupPin));
-	pin->release.func = release_pin;
-	pin->release.arg = pin;
-	MemoryContextRegisterResetCallback(cxt, &pin->release);
+	catalogue_init_pin(&pin->base, cxt);
 }
 
 /*
@@ -158,7 +146,6 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 {
 	LookupEntry *entry;
 
-	Assert(pin->entry == NULL);
 	if (lookup_hash == NULL)
 		init_cache();
 
@@ -188,10 +175,9 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		entry = fill_entry(request);
 	}
 
-	/* From here on the entry is the cache's to free, and nothing can fail. */
-	MemoryContextSetParent(entry->cxt, lookup_cxt);
-	entry->pins++;
-	pin->entry = entry;
+	/* From here on nothing can fail; what is not linked goes with its last pin. */
+	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
+	catalogue_pin(&pin->base, &entry->base);
 	pin->content = entry->content;
 }
 
@@ -199,33 +185,8 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 void
 catalogue_unpin_lookups(LookupPin *pin)
 {
-	LookupEntry *entry = pin->entry;
-
-	pin->entry = NULL;
 	pin->content = NULL;
-	if (entry != NULL && --entry->pins == 0 && !entry->linked)
-		MemoryContextDelete(entry->cxt);
-}
-
-/* Called for every relcache message: compares and counts, nothing else. */
-void
-catalogue_lookup_relcache_callback(Oid relid)
-{
-	if (!OidIsValid(relid) || !OidIsValid(sentinel_relid) || relid == sentinel_relid)
-	{
-		generation++;
-		sentinel_relid = InvalidOid; /* dropped and created again? look again */
-		return;
-	}
-
-	for (int i = 0; i < nwatched; i++)
-	{
-		if (watched[i] == relid)
-		{
-			generation++;
-			return;
-		}
-	}
+	catalogue_unpin(&pin->base);
 }
 
 /*
@@ -251,7 +212,7 @@ catalogue_lookup_changed(PG_FUNCTION_ARGS)
 
 	if (!TransactionIdIsValid(xid) || xid != announced_xid)
 	{
-		CacheInvalidateRelcacheByRelid(sentinel());
+		CacheInvalidateRelcacheByRelid(catalogue_member_relid("lookup_sentinel"));
 		if (catalogue_notify_lookups)
 			Async_Notify("catalogue_lookups", "");
 		wrote_lookups = true;
@@ -344,7 +305,7 @@ catalogue_cache_stats(PG_FUNCTION_ARGS)
 		values[AGE] = seconds(age);
 		/* What has been invalidated goes at the next call. */
 		values[EXPIRES_IN] =
-			seconds(entries_generation == generation ? Max(catalogue_lookup_ttl - age, 0) : 0);
+			seconds(catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - age, 0) : 0);
 		values[HITS] = Int64GetDatum(entry->hits);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
@@ -376,22 +337,27 @@ catalogue_cache_reset(PG_FUNCTION_ARGS)
 Datum
 catalogue_sentinel_round_trip(PG_FUNCTION_ARGS)
 {
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue sentinel", ALLOCSET_SMALL_SIZES);
+	Dependencies *on_sentinel = catalogue_begin_dependencies(cxt);
 	SharedInvalidationMessage message = {0};
-	uint64 before;
+	bool came_back;
 
 	message.rc.id = SHAREDINVALRELCACHE_ID;
 	message.rc.dbId = MyDatabaseId;
-	message.rc.relId = sentinel();
+	message.rc.relId = catalogue_member_relid("lookup_sentinel");
 
 	AcceptInvalidationMessages();
-	sentinel_relid = message.rc.relId;
-	before = generation;
+	catalogue_depend_on_relation(on_sentinel, message.rc.relId);
 	SendSharedInvalidMessages(&message, 1);
 	AcceptInvalidationMessages();
+	came_back = !catalogue_is_current(on_sentinel);
+	MemoryContextDelete(cxt);
 
-	PG_RETURN_BOOL(generation != before);
+	PG_RETURN_BOOL(came_back);
 }
 
+/* Sets the cache up; after an ERROR it is set up again by the next call. */
 static void
 init_cache(void)
 {
@@ -402,36 +368,19 @@ init_cache(void)
 		.match = match_keys,
 	};
 
-	if (lookup_cxt == NULL)
-	{
-		lookup_cxt =
-			AllocSetContextCreate(CacheMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
-		index_cxt =
-			AllocSetContextCreate(lookup_cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
-		RegisterXactCallback(at_transaction_end, NULL);
-		RegisterSubXactCallback(at_subtransaction_end, NULL);
-	}
+	MemoryContext cxt =
+		AllocSetContextCreate(CacheMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
+
+	index_cxt = AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
+	dependencies_cxt =
+		AllocSetContextCreate(index_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
+	dependencies = catalogue_begin_dependencies(dependencies_cxt);
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
 	ctl.hcxt = index_cxt;
 	lookup_hash = hash_create("catalogue lookup hash", 32, &ctl,
 							  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
-static Oid
-sentinel(void)
-{
-	if (!OidIsValid(sentinel_relid))
-	{
-		Oid relid = get_relname_relid("lookup_sentinel", get_namespace_oid("catalogue", false));
-
-		if (!OidIsValid(relid))
-			ereport(ERROR,
-					errcode(ERRCODE_UNDEFINED_TABLE),
-					errmsg("relation \"catalogue.lookup_sentinel\" does not exist"),
-					errhint("Run CREATE EXTENSION catalogue."));
-		sentinel_relid = relid;
-	}
-
-	return sentinel_relid;
+	lookup_cxt = cxt;
 }
 
 static bool
@@ -452,12 +401,6 @@ find_entry(const LookupRequest *request)
 		return NULL;
 	entry = slot->entry;
 
-	if (entry->serial != request->attachment->serial)
-	{
-		counts.invalidations++;
-		unlink_entry(entry);
-		return NULL;
-	}
 	if (entry_age(entry) >= catalogue_lookup_ttl)
 	{
 		counts.expiries++;
@@ -471,28 +414,33 @@ find_entry(const LookupRequest *request)
 /*
  * Reads an entry, and keeps it if it is still true and not too large.
  *
- * The tables are watched before the counter is noted, and the counter is
- * noted before the snapshot is taken: what is committed after the snapshot
- * raises the counter, now or at the next call.
+ * What it is read from is registered before the snapshot is taken: what is
+ * committed after that makes the dependencies stale, now or at the next call.
  */
 static LookupEntry *
 fill_entry(const LookupRequest *request)
 {
-	bool announced;
-	List *relids = catalogue_lock_lookups(request->attachment, &announced);
+	bool covered;
 	uint64 noted;
 	LookupEntry *entry;
 
-	(void) sentinel();
-	forget_if_stale();
-	watch(relids);
-	noted = generation;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		forget_if_stale();
+		noted = generation;
+		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
+		catalogue_depend_on_relation(dependencies, catalogue_member_relid("lookup_sentinel"));
+		covered = catalogue_lock_lookups(request->attachment, dependencies);
+	} while (!catalogue_end_reading(dependencies));
 
 	entry = read_entry(request);
 
-	if (noted != generation)
+	/* The attachment was looked up before we depended on what it says. */
+	if (noted != generation || !catalogue_is_current(dependencies) ||
+		!catalogue_is_current(request->attachment->base.dependencies))
 		counts.late_fills++;
-	else if (announced && entry->bytes <= cache_limit() / 2)
+	else if (covered && entry->bytes <= cache_limit() / 2)
 	{
 		make_room(entry->bytes);
 		link_entry(entry);
@@ -510,12 +458,12 @@ read_entry(const LookupRequest *request)
 	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
 	Snapshot snapshot;
 
-	entry->cxt = cxt;
+	entry->base.cxt = cxt;
+	entry->base.dropped = true; /* until it is linked */
 	entry->key.schema = request->attachment->schema;
 	entry->key.form = request->form;
 	if (request->scope != NULL)
 		entry->key.scope = MemoryContextStrdup(cxt, request->scope);
-	entry->serial = request->attachment->serial;
 
 	/* The newest one, unless the transaction has but one. */
 	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
@@ -540,9 +488,9 @@ link_entry(LookupEntry *entry)
 	if (found)
 		return;
 
-	MemoryContextSetParent(entry->cxt, lookup_cxt);
+	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
 	slot->entry = entry;
-	entry->linked = true;
+	entry->base.dropped = false;
 	entry_bytes += entry->bytes;
 	dlist_push_head(&entries, &entry->recency);
 	has_provisional |= entry->provisional;
@@ -554,21 +502,21 @@ unlink_entry(LookupEntry *entry)
 	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
 	dlist_delete(&entry->recency);
 	entry_bytes -= entry->bytes;
-	entry->linked = false;
-	if (entry->pins == 0)
-		MemoryContextDelete(entry->cxt);
+	catalogue_drop_cached(&entry->base);
 }
 
-/* Unlinks and unwatches everything if a table has changed since it was read. */
+/* Unlinks everything if a table has changed since it was read. */
 static void
 forget_if_stale(void)
 {
-	if (entries_generation == generation)
+	if (catalogue_is_current(dependencies))
 		return;
 
 	counts.invalidations += forget_entries();
-	nwatched = 0;
-	entries_generation = generation;
+	/* What begins anew fits into the block that a reset keeps: nothing can fail. */
+	MemoryContextReset(dependencies_cxt);
+	dependencies = catalogue_begin_dependencies(dependencies_cxt);
+	generation++;
 }
 
 /* Unlinks everything; returns how many entries that were. */
@@ -610,40 +558,6 @@ cache_bytes(void)
 {
 	return entry_bytes + MemoryContextMemAllocated(lookup_cxt, false) +
 		   MemoryContextMemAllocated(index_cxt, true);
-}
-
-/* Adds relations to those whose messages mean that entries are stale. */
-static void
-watch(const List *relids)
-{
-	const ListCell *lc;
-
-	foreach(lc, relids)
-	{
-		Oid relid = lfirst_oid(lc);
-		int i = 0;
-
-		while (i < nwatched && watched[i] != relid)
-			i++;
-		if (i < nwatched)
-			continue;
-		if (nwatched == max_watched)
-		{
-			int larger = Max(16, max_watched * 2);
-
-			watched = watched == NULL ? MemoryContextAlloc(index_cxt, larger * sizeof(Oid))
-									  : repalloc(watched, larger * sizeof(Oid));
-			max_watched = larger;
-		}
-		watched[nwatched++] = relid;
-	}
-}
-
-/* Reset callback of the memory context that a pin was initialised for. */
-static void
-release_pin(void *arg)
-{
-	catalogue_unpin_lookups(arg);
 }
 
 static void

@@ -10,15 +10,20 @@
  * current when it began, and its pin on cached content belongs to that.  The
  * values that it hands out point into the content: good until it is closed.
  */
+#include "lookups/lookups.h"
+#include "names.h"
+#include "rights.h"
 #include "scan/tuple_source.h"
 
 #include "catalog/pg_class.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_collation_d.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
 #include "catalog/pg_namespace.h"
 #include "funcapi.h"
-#include "lookups/lookups.h"
 #include "miscadmin.h"
-#include "nodes/supportnodes.h"
+#include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
@@ -57,11 +62,11 @@ typedef struct LookupSource
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
-PG_FUNCTION_INFO_V1(catalogue_cached_lookups_support);
 
 static const Attachment *attachment_with_lookups(Oid funcid);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
+static List *take_kind(Index rti, List **conditions);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 							   int ncolumns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
@@ -70,9 +75,9 @@ static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
 								  const AttrNumber *columns, int ncolumns);
 static bool check_access(const Attachment *attachment);
 static bool may_select(const LookupBinding *lookup, Oid role);
-static void open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void select_kind(LookupSource *source, const text *wanted);
-static void open_document(TupleSource *base, const NullableDatum *args, Tuplestorestate *store);
+static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
 static bool next_document(TupleSource *base, TupleTableSlot *slot);
@@ -82,10 +87,10 @@ static void end_source(TupleSource *base);
 static void explain_rows(TupleSource *base, List *args, ExplainState *es);
 static void explain_source(TupleSource *base, List *args, ExplainState *es);
 
-const TupleSourceMethods catalogue_lookup_row_source = {
+static const TupleSourceMethods row_source = {
 	.function = catalogue_cached_lookups,
-	.selected_column = LOOKUP_ROW_KIND + 1,
 	.estimate = estimate_rows,
+	.take_conditions = take_kind,
 	.begin = begin_rows,
 	.open = open_rows,
 	.next = next_row,
@@ -94,7 +99,7 @@ const TupleSourceMethods catalogue_lookup_row_source = {
 	.explain = explain_rows,
 };
 
-const TupleSourceMethods catalogue_lookup_document_source = {
+static const TupleSourceMethods document_source = {
 	.function = catalogue_cached_lookups_json,
 	.estimate = estimate_document,
 	.begin = begin_document,
@@ -104,6 +109,14 @@ const TupleSourceMethods catalogue_lookup_document_source = {
 	.end = end_source,
 	.explain = explain_source,
 };
+
+void
+catalogue_lookups_init(void)
+{
+	catalogue_register_tuple_source(&row_source);
+	catalogue_register_tuple_source(&document_source);
+	catalogue_lookup_statistics_init();
+}
 
 /*
  * cached_lookups(universite)
@@ -119,7 +132,7 @@ const TupleSourceMethods catalogue_lookup_document_source = {
 Datum
 catalogue_cached_lookups(PG_FUNCTION_ARGS)
 {
-	return catalogue_materialize(fcinfo, &catalogue_lookup_row_source);
+	return catalogue_materialize(fcinfo, &row_source);
 }
 
 /*
@@ -134,41 +147,13 @@ catalogue_cached_lookups(PG_FUNCTION_ARGS)
 Datum
 catalogue_cached_lookups_json(PG_FUNCTION_ARGS)
 {
-	return catalogue_materialize(fcinfo, &catalogue_lookup_document_source);
-}
-
-/* Planner support: the number of rows.  Also loads the library in time. */
-Datum
-catalogue_cached_lookups_support(PG_FUNCTION_ARGS)
-{
-	Node *request = (Node *) PG_GETARG_POINTER(0);
-	Node *answer = NULL;
-
-	if (IsA(request, SupportRequestRows))
-	{
-		SupportRequestRows *rows = (SupportRequestRows *) request;
-
-		if (IsA(rows->node, FuncExpr))
-		{
-			FuncExpr *call = (FuncExpr *) rows->node;
-			TupleSourceEstimate estimate = {0};
-
-			if (list_length(call->args) > ARG_KNOWN_VERSION)
-				estimate_document(rows->funcid, call->args, &estimate);
-			else
-				estimate_rows(rows->funcid, call->args, &estimate);
-			rows->rows = estimate.rows;
-			answer = request;
-		}
-	}
-
-	PG_RETURN_POINTER(answer);
+	return catalogue_materialize(fcinfo, &document_source);
 }
 
 static const Attachment *
 attachment_with_lookups(Oid funcid)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(funcid);
+	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
 
 	if (attachment->lookups == NIL)
 		ereport(ERROR,
@@ -205,16 +190,58 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	estimate->total_cost = cpu_tuple_cost;
 }
 
+/*
+ * Takes the condition kind = constant; its value is NULL where there is none.
+ */
+static List *
+take_kind(Index rti, List **conditions)
+{
+	Expr *value = NULL;
+	ListCell *lc;
+
+	foreach(lc, *conditions)
+	{
+		OpExpr *condition = lfirst(lc);
+		Node *left;
+		Node *right;
+
+		/* Where equal texts have equal bytes: the source compares those. */
+		if (!IsA(condition, OpExpr) || condition->opno != TextEqualOperator ||
+			!get_collation_isdeterministic(condition->inputcollid))
+			continue;
+
+		left = linitial(condition->args);
+		right = lsecond(condition->args);
+		if (IsA(left, Const))
+		{
+			left = lsecond(condition->args);
+			right = linitial(condition->args);
+		}
+		if (IsA(left, Var) && ((Var *) left)->varno == rti &&
+			((Var *) left)->varattno == LOOKUP_ROW_KIND + 1 && ((Var *) left)->varlevelsup == 0 &&
+			IsA(right, Const) && !((Const *) right)->constisnull)
+		{
+			*conditions = foreach_delete_current(*conditions, lc);
+			value = (Expr *) right;
+			break;
+		}
+	}
+	if (value == NULL)
+		value = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
+
+	return list_make1(value);
+}
+
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &catalogue_lookup_row_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &row_source, columns, ncolumns)->base;
 }
 
 static TupleSource *
 begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &catalogue_lookup_document_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &document_source, columns, ncolumns)->base;
 }
 
 static LookupSource *
@@ -271,8 +298,7 @@ check_access(const Attachment *attachment)
 			checked_namespace = namespace;
 		}
 		if (!may_select(lookup, role))
-			aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(lookup->relid)),
-						   get_rel_name(lookup->relid));
+			catalogue_report_no_privilege(lookup->relid);
 		if (check_enable_rls(lookup->relid, InvalidOid, true) == RLS_ENABLED)
 			restricted = true;
 	}
@@ -283,32 +309,30 @@ check_access(const Attachment *attachment)
 static bool
 may_select(const LookupBinding *lookup, Oid role)
 {
-	const char *columns[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
+	const char *names[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
+	AttrNumber columns[lengthof(names)];
+	int n = 0;
 
-	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
-		return true;
-
-	for (int i = 0; i < lengthof(columns); i++)
+	for (int i = 0; i < lengthof(names); i++)
 	{
 		/* The query that reads the tables says what it thinks of a missing column. */
-		AttrNumber attnum = columns[i] ? get_attnum(lookup->relid, columns[i]) : InvalidAttrNumber;
+		AttrNumber attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
 
-		if (attnum != InvalidAttrNumber &&
-			pg_attribute_aclcheck(lookup->relid, attnum, role, ACL_SELECT) != ACLCHECK_OK)
-			return false;
+		if (attnum != InvalidAttrNumber)
+			columns[n++] = attnum;
 	}
 
-	return true;
+	return catalogue_may_select(lookup->relid, role, columns, n);
 }
 
 static void
-open_rows(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
+open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
 	source->end = source->pin.content->nrows;
-	if (!args[ARG_KIND].isnull)
+	if (nargs > ARG_KIND && !args[ARG_KIND].isnull)
 		select_kind(source, DatumGetTextPP(args[ARG_KIND].value));
 }
 
@@ -342,7 +366,7 @@ select_kind(LookupSource *source, const text *wanted)
 }
 
 static void
-open_document(TupleSource *base, const NullableDatum *args, Tuplestorestate *store)
+open_document(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
 	const NullableDatum *known = &args[ARG_KNOWN_VERSION];

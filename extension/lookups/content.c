@@ -23,6 +23,9 @@
  */
 #include "lookups/lookups.h"
 
+#include "names.h"
+#include "query.h"
+
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -37,7 +40,6 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/regproc.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
@@ -70,7 +72,6 @@ static void read_rows(RowReceiver *receiver, const LookupRequest *request, Snaps
 static char *lookup_query(const LookupRequest *request);
 static void append_scope(StringInfo query, const List *lookups, int depth);
 static const char *scope_operator(const LookupBinding *lookup);
-static const char *relation_name(Oid relid);
 static void init_receiver(RowReceiver *receiver, const Attachment *attachment);
 static void start_rows(DestReceiver *self, int operation, TupleDesc tupdesc);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
@@ -86,30 +87,28 @@ static void append_json_value(StringInfo document, const RowReceiver *receiver, 
 static text *content_version(const StringInfoData *document);
 
 /*
- * Locks the lookup tables and returns their OIDs and those of their
- * partitions: what a message about must end the content's life.
+ * Locks the lookup tables and their partitions: what content depends on.
  *
- * "announced" is false where a change of a row may raise no message at all:
- * the row triggers of a table are not those of the tables that inherit from
- * it, unless they are its partitions.
+ * False where a change of a row may raise no message at all: the row triggers
+ * of a table are not those of the tables that inherit from it, unless they are
+ * its partitions.
  */
-List *
-catalogue_lock_lookups(const Attachment *attachment, bool *announced)
+bool
+catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
 {
-	List *relids = NIL;
+	bool covered = true;
 	ListCell *lc;
 
-	*announced = true;
 	foreach(lc, attachment->lookups)
 	{
 		LookupBinding *lookup = lfirst(lc);
 
+		catalogue_depend_on_relation(dependencies, lookup->relid);
 		LockRelationOid(lookup->relid, AccessShareLock);
 		switch (get_rel_relkind(lookup->relid))
 		{
 			case RELKIND_PARTITIONED_TABLE:
-				relids =
-					list_concat(relids, find_all_inheritors(lookup->relid, AccessShareLock, NULL));
+				catalogue_depend_on_partitions(dependencies, lookup->relid, AccessShareLock);
 				break;
 			case '\0':
 				ereport(ERROR,
@@ -120,12 +119,11 @@ catalogue_lock_lookups(const Attachment *attachment, bool *announced)
 				break;
 			default:
 				if (has_subclass(lookup->relid))
-					*announced = false;
-				relids = lappend_oid(relids, lookup->relid);
+					covered = false;
 		}
 	}
 
-	return relids;
+	return covered;
 }
 
 /*
@@ -158,29 +156,17 @@ catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryCo
 static void
 read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
 {
-	char *query = lookup_query(request);
-	Oid argtypes[1] = {request->scope_type};
-	SPIExecuteOptions options = {.read_only = true, .dest = &receiver->pub};
-	SPIPlanPtr plan;
-	int ret;
-
-	if (request->scope != NULL)
-	{
-		options.params = makeParamList(1);
-		options.params->params[0].value = request->scope_value;
-		options.params->params[0].isnull = false;
-		options.params->params[0].pflags = PARAM_FLAG_CONST;
-		options.params->params[0].ptype = request->scope_type;
-	}
+	const NullableDatum scope = {.value = request->scope_value};
+	SPIExecuteOptions options = {
+		.params =
+			catalogue_make_params(request->scope != NULL ? 1 : 0, &request->scope_type, &scope),
+		.read_only = true,
+		.dest = &receiver->pub,
+	};
 
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
-	plan = SPI_prepare(query, request->scope == NULL ? 0 : lengthof(argtypes), argtypes);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	ret = SPI_execute_plan_extended(plan, &options);
-	if (ret != SPI_OK_SELECT)
-		elog(ERROR, "reading the lookup tables failed: %s", SPI_result_code_string(ret));
+	catalogue_execute(lookup_query(request), &options);
 	SPI_finish();
 	PopActiveSnapshot();
 }
@@ -214,7 +200,8 @@ lookup_query(const LookupRequest *request)
 		else
 			appendStringInfo(&query, "CAST(t%d.%s AS pg_catalog.text)", i,
 							 quote_identifier(lookup->parent));
-		appendStringInfo(&query, " FROM %s AS t%d", relation_name(lookup->relid), i);
+		appendStringInfo(&query, " FROM %s AS t%d",
+						 catalogue_qualified_relation_name(lookup->relid), i);
 		if (request->scope != NULL)
 			append_scope(&query, lookups, i);
 	}
@@ -242,7 +229,8 @@ append_scope(StringInfo query, const List *lookups, int depth)
 	above = list_nth(lookups, depth - 1);
 	appendStringInfo(query, " WHERE t%d.%s %s ANY (SELECT t%d.%s FROM %s AS t%d", depth,
 					 quote_identifier(lookup->parent), scope_operator(above), depth - 1,
-					 quote_identifier(above->id), relation_name(above->relid), depth - 1);
+					 quote_identifier(above->id), catalogue_qualified_relation_name(above->relid),
+					 depth - 1);
 	append_scope(query, lookups, depth - 1);
 	appendStringInfoChar(query, ')');
 }
@@ -251,33 +239,16 @@ append_scope(StringInfo query, const List *lookups, int depth)
 static const char *
 scope_operator(const LookupBinding *lookup)
 {
-	AttrNumber attnum = get_attnum(lookup->relid, lookup->id);
-	TypeCacheEntry *type;
-	List *names;
-	List *args;
+	AttrNumber attnum = catalogue_column_number(lookup->relid, lookup->id);
+	TypeCacheEntry *type = lookup_type_cache(get_atttype(lookup->relid, attnum), TYPECACHE_EQ_OPR);
 
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_COLUMN),
-				errmsg("column \"%s\" of the lookup table \"%s\" does not exist", lookup->id,
-					   get_rel_name(lookup->relid)),
-				errhint("Run catalogue.attach() with a mapping that names the column."));
-	type = lookup_type_cache(get_atttype(lookup->relid, attnum), TYPECACHE_EQ_OPR);
 	if (!OidIsValid(type->eq_opr))
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_FUNCTION),
 				errmsg("could not identify an equality operator for type %s",
 					   format_type_be(type->type_id)));
-	format_operator_parts(type->eq_opr, &names, &args, false);
 
-	return psprintf("OPERATOR(%s.%s)", quote_identifier(linitial(names)), (char *) lsecond(names));
-}
-
-static const char *
-relation_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	return catalogue_operator_name(type->eq_opr);
 }
 
 static void

@@ -9,7 +9,7 @@
 #ifndef CATALOGUE_LOOKUP_CACHE_H
 #define CATALOGUE_LOOKUP_CACHE_H
 
-#include "catalogue.h"
+#include "attachment.h"
 
 #include "utils/snapshot.h"
 
@@ -66,25 +66,28 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-/* lookup_statistics.c */
+/* cached_lookups.c */
+extern Datum catalogue_cached_lookups(PG_FUNCTION_ARGS);
+
+/* statistics.c */
+extern void catalogue_lookup_statistics_init(void);
 extern double catalogue_lookup_table_rows(const LookupBinding *lookup);
 
-/* lookup_content.c */
-extern List *catalogue_lock_lookups(const Attachment *attachment, bool *announced);
+/* content.c */
+extern bool catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies);
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
 											 MemoryContext cxt);
 
 /*
- * lookup_cache.c: a pin keeps content in memory, from catalogue_pin_lookups()
- * until catalogue_unpin_lookups(), at the latest until the memory context
- * that it was initialised for is reset.  It can be used again and again.
+ * cache.c: a pin keeps content in memory, from catalogue_pin_lookups() until
+ * catalogue_unpin_lookups(), at the latest until the memory context that it was
+ * initialised for is reset.  It can be used again and again.
  */
 typedef struct LookupPin
 {
+	CachedPin base;
 	const LookupContent *content; /* NULL while released */
 	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
-	struct LookupEntry *entry;
-	MemoryContextCallback release;
 } LookupPin;
 
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);

@@ -78,7 +78,7 @@ lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnu
 		return false;
 
 	if (attnum == LOOKUP_ROW_KIND + 1)
-		statistics = kind_statistics(catalogue_attachment_of_function(call->funcid));
+		statistics = kind_statistics(catalogue_attachment_of_function(call->funcid, NULL));
 	else if (attnum == LOOKUP_ROW_ID + 1)
 		statistics = id_statistics();
 	if (statistics == NULL)
@@ -92,17 +92,12 @@ lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnu
 	return true;
 }
 
-/* Few functions have a support function; that spares most the question. */
 static bool
 is_cached_lookups(Oid funcid)
 {
-	FmgrInfo flinfo;
+	int number = catalogue_find_tuple_source(funcid);
 
-	if (!OidIsValid(get_func_support(funcid)))
-		return false;
-	fmgr_info(funcid, &flinfo);
-
-	return flinfo.fn_addr == catalogue_lookup_row_source.function;
+	return number >= 0 && catalogue_tuple_source(number)->function == catalogue_cached_lookups;
 }
 
 /* Every kind with its share of the rows; NULL while nothing is known. */

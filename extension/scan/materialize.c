@@ -23,16 +23,11 @@ catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	TupleSource *source;
 	TupleTableSlot *slot;
-	NullableDatum args[FUNC_MAX_ARGS + 1];
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	/* One more than the call's: the executor selects rows by itself. */
-	memcpy(args, fcinfo->args, fcinfo->nargs * sizeof(NullableDatum));
-	args[fcinfo->nargs].isnull = true;
-
 	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), NULL, 0);
-	methods->open(source, args, rsinfo->setResult);
+	methods->open(source, fcinfo->args, fcinfo->nargs);
 
 	slot = MakeSingleTupleTableSlot(source->tupdesc, &TTSOpsVirtual);
 	while (methods->next(source, slot))

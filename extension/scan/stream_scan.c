@@ -23,16 +23,14 @@
  * to the plan's dependencies, and the source locks them when it begins.
  *
  * The call's arguments are custom_exprs, for the planner to put Params into
- * (LATERAL, prepared statements, sub-selects).  custom_private is the
- * function's OID and the index of its source.
+ * (LATERAL, prepared statements, sub-selects), and behind them what the
+ * conditions compare with that the source applies by itself.  custom_private is
+ * two lists of one: the function's OID and the number of its source.
  */
 #include "scan/tuple_source.h"
 
 #include "catalog/objectaccess.h"
-#include "catalog/pg_collation_d.h"
-#include "catalog/pg_operator_d.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_type_d.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
@@ -48,19 +46,13 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
-/* Every function that can be streamed. */
-static const TupleSourceMethods *const tuple_sources[] = {
-	&catalogue_chapter_source,
-	&catalogue_lookup_row_source,
-	&catalogue_lookup_document_source,
-};
-
 typedef struct StreamScanState
 {
 	CustomScanState css; /* (must be first) */
 	Oid funcid;
 	const TupleSourceMethods *methods;
-	List *args; /* of ExprState *; NULL for a Const */
+	List *args;				   /* of ExprState *; NULL for a Const */
+	NullableDatum *arg_values; /* what they come to */
 	TupleSource *source;
 	bool is_open;
 } StreamScanState;
@@ -68,13 +60,11 @@ typedef struct StreamScanState
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
 static void add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
-static int find_tuple_source(Oid funcid);
 static bool collect_columns(RelOptInfo *rel, List *clauses, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
 
-static Expr *take_selection(List **qual, Index rti, AttrNumber column);
-
+static const TupleSourceMethods *source_methods(List *custom_private);
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *exec_stream_scan(CustomScanState *node);
@@ -125,7 +115,7 @@ static void
 add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	FuncExpr *call;
-	int method;
+	int number;
 	List *columns;
 	TupleSourceEstimate estimate = {0};
 	CustomPath *path;
@@ -137,12 +127,12 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 		list_length(rte->functions) != 1)
 		return;
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	if (!IsA(call, FuncExpr) || (method = find_tuple_source(call->funcid)) < 0)
+	if (!IsA(call, FuncExpr) || (number = catalogue_find_tuple_source(call->funcid)) < 0)
 		return;
 	if (!collect_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false), &columns))
 		return;
 
-	tuple_sources[method]->estimate(call->funcid, call->args, &estimate);
+	catalogue_tuple_source(number)->estimate(call->funcid, call->args, &estimate);
 
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
@@ -154,7 +144,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.startup_cost = estimate.startup_cost;
 	path->path.total_cost = estimate.total_cost;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_private = list_make2_oid(call->funcid, (Oid) method);
+	path->custom_private = list_make2(list_make1_oid(call->funcid), list_make1_int(number));
 	path->methods = &path_methods;
 
 	/*
@@ -170,36 +160,6 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	root->glob->relationOids = list_concat(root->glob->relationOids, estimate.relation_oids);
 	if (estimate.depends_on_role)
 		root->glob->dependsOnRole = true;
-}
-
-/*
- * Index of the source whose C function a call would reach, or -1.
- *
- * Asking the function manager is the exact test: for a function that a DBA
- * made SECURITY DEFINER, gave SET clauses, or that a loaded module hooks, it
- * answers with fmgr_security_definer(), and no node can stand for the call.
- * All our functions have a support function, few others do: that spares most
- * calls the question.
- */
-static int
-find_tuple_source(Oid funcid)
-{
-	FmgrInfo flinfo;
-
-	if (!OidIsValid(get_func_support(funcid)))
-		return -1;
-
-	fmgr_info(funcid, &flinfo);
-	/* Made STRICT, a call is skipped for NULLs that the source would take. */
-	if (flinfo.fn_strict)
-		return -1;
-	for (int i = 0; i < lengthof(tuple_sources); i++)
-	{
-		if (flinfo.fn_addr == tuple_sources[i]->function)
-			return i;
-	}
-
-	return -1;
 }
 
 /*
@@ -236,8 +196,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	List *ids = best_path->custom_private;
-	AttrNumber selected_column = tuple_sources[lsecond_oid(ids)]->selected_column;
+	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 	List *columns;
 	ListCell *lc;
@@ -247,13 +206,13 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->scan.scanrelid = 0;
 	cscan->flags = best_path->flags;
 	cscan->custom_exprs = copyObject(call->args);
-	if (selected_column != 0)
+	if (methods->take_conditions != NULL)
 		cscan->custom_exprs =
-			lappend(cscan->custom_exprs,
-					take_selection(&cscan->scan.plan.qual, rel->relid, selected_column));
-	cscan->custom_private = ids;
+			list_concat(cscan->custom_exprs,
+						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
+	cscan->custom_private = best_path->custom_private;
 
-	/* Not the selected column, unless somebody else looks at it too. */
+	/* Not those of conditions that were taken, unless somebody else looks at them too. */
 	if (!collect_columns(rel, cscan->scan.plan.qual, &columns))
 		elog(ERROR, "a stream scan has no whole row");
 	foreach(lc, columns)
@@ -271,43 +230,11 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	return &cscan->scan.plan;
 }
 
-/*
- * Takes a condition "column = constant" out of a plan's, for the source to
- * apply, and returns the constant; a NULL where there is no such condition.
- */
-static Expr *
-take_selection(List **qual, Index rti, AttrNumber column)
+/* The source that a path or plan names. */
+static const TupleSourceMethods *
+source_methods(List *custom_private)
 {
-	ListCell *lc;
-
-	foreach(lc, *qual)
-	{
-		OpExpr *condition = lfirst(lc);
-		Node *left;
-		Node *right;
-
-		/* Where equal texts have equal bytes: the source compares those. */
-		if (!IsA(condition, OpExpr) || condition->opno != TextEqualOperator ||
-			!get_collation_isdeterministic(condition->inputcollid))
-			continue;
-
-		left = linitial(condition->args);
-		right = lsecond(condition->args);
-		if (IsA(left, Const))
-		{
-			left = lsecond(condition->args);
-			right = linitial(condition->args);
-		}
-		if (IsA(left, Var) && ((Var *) left)->varno == rti && ((Var *) left)->varattno == column &&
-			((Var *) left)->varlevelsup == 0 && IsA(right, Const) &&
-			!((Const *) right)->constisnull)
-		{
-			*qual = foreach_delete_current(*qual, lc);
-			return (Expr *) right;
-		}
-	}
-
-	return (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
+	return catalogue_tuple_source(linitial_int(lsecond(custom_private)));
 }
 
 static Node *
@@ -317,8 +244,8 @@ create_stream_scan_state(CustomScan *cscan)
 		(StreamScanState *) newNode(sizeof(StreamScanState), T_CustomScanState);
 
 	state->css.methods = &exec_methods;
-	state->funcid = linitial_oid(cscan->custom_private);
-	state->methods = tuple_sources[lsecond_oid(cscan->custom_private)];
+	state->funcid = linitial_oid(linitial(cscan->custom_private));
+	state->methods = source_methods(cscan->custom_private);
 
 	return (Node *) state;
 }
@@ -341,6 +268,8 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 		state->args =
 			lappend(state->args,
 					IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
+
+	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
 
 	foreach(lc, cscan->custom_scan_tlist)
 		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
@@ -413,7 +342,7 @@ open_source(StreamScanState *state)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
-	NullableDatum args[FUNC_MAX_ARGS + 1];
+	NullableDatum *args = state->arg_values;
 	int nargs = 0;
 	ListCell *expr;
 	ListCell *expr_state;
@@ -430,7 +359,7 @@ open_source(StreamScanState *state)
 		else
 			arg->value = ExecEvalExprSwitchContext(lfirst(expr_state), econtext, &arg->isnull);
 	}
-	state->methods->open(state->source, args, NULL);
+	state->methods->open(state->source, args, nargs);
 	state->is_open = true;
 }
 

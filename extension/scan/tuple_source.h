@@ -21,7 +21,6 @@
 #include "executor/tuptable.h"
 #include "nodes/primnodes.h"
 #include "utils/snapshot.h"
-#include "utils/tuplestore.h"
 
 typedef struct TupleSource TupleSource;
 
@@ -41,17 +40,17 @@ typedef struct TupleSourceMethods
 	PGFunction function;
 
 	/*
-	 * A text column, by its number, of which the source can hand out one
-	 * value's rows alone, or 0.  open() then takes that value as one more
-	 * argument, NULL where every row is wanted.
-	 */
-	AttrNumber selected_column;
-
-	/*
 	 * Estimates one call, from its planned argument expressions.  May raise
 	 * what the call itself would raise.
 	 */
 	void (*estimate)(Oid funcid, List *args, TupleSourceEstimate *estimate);
+
+	/*
+	 * Takes those conditions out of a plan's that the source can apply by
+	 * itself.  Returns what they compare with: expressions that open() gets
+	 * as further arguments.  NULL for a source that can apply none.
+	 */
+	List *(*take_conditions)(Index rti, List **conditions);
 
 	/*
 	 * Prepares to answer calls of the function, under a snapshot, in the
@@ -62,11 +61,11 @@ typedef struct TupleSourceMethods
 	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
 
 	/*
-	 * Starts over with new argument values, which need not outlive the call.
-	 * A source that finds it cannot stream may put all its rows into "store"
-	 * where that is given, and then has nothing left for next().
+	 * Starts over with new argument values, which need not outlive the call:
+	 * those of the function, and behind them those of the conditions that were
+	 * taken.
 	 */
-	void (*open)(TupleSource *source, const NullableDatum *args, Tuplestorestate *store);
+	void (*open)(TupleSource *source, const NullableDatum *args, int nargs);
 
 	/*
 	 * Stores the columns of the next row in a virtual slot of their shape;
@@ -79,8 +78,8 @@ typedef struct TupleSourceMethods
 	void (*end)(TupleSource *source);
 
 	/*
-	 * Adds lines to EXPLAIN.  "args" are the call's expressions as text, NULL
-	 * for a NULL constant.
+	 * Adds lines to EXPLAIN.  "args" are the expressions of open()'s arguments
+	 * as text, NULL for a NULL constant.
 	 */
 	void (*explain)(TupleSource *source, List *args, ExplainState *es);
 } TupleSourceMethods;
@@ -92,18 +91,10 @@ struct TupleSource
 	TupleDesc tupdesc; /* of the row type */
 };
 
-/* recent_chapters.c */
-extern const TupleSourceMethods catalogue_chapter_source;
-
-/* cached_lookups.c */
-extern const TupleSourceMethods catalogue_lookup_row_source;
-extern const TupleSourceMethods catalogue_lookup_document_source;
-
-/* lookup_statistics.c */
-extern void catalogue_lookup_statistics_init(void);
-
-/* stream_scan.c */
-extern void catalogue_stream_scan_init(void);
+/* tuple_source.c */
+extern void catalogue_register_tuple_source(const TupleSourceMethods *methods);
+extern const TupleSourceMethods *catalogue_tuple_source(int number);
+extern int catalogue_find_tuple_source(Oid funcid);
 
 /* materialize.c */
 extern Datum catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods);

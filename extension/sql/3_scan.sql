@@ -1,11 +1,7 @@
 ---------------------------------------------------------------------------
--- What planners and monitors call.
+-- What planners call.
 ---------------------------------------------------------------------------
 
-CREATE FUNCTION catalogue.recent_chapters_support(internal) RETURNS internal
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_recent_chapters_support';
-COMMENT ON FUNCTION catalogue.recent_chapters_support(internal) IS 'planner support: row estimates';
-
-CREATE FUNCTION catalogue.cached_lookups_support(internal) RETURNS internal
-	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_cached_lookups_support';
-COMMENT ON FUNCTION catalogue.cached_lookups_support(internal) IS 'planner support: row estimates';
+CREATE FUNCTION catalogue.tuple_source_support(internal) RETURNS internal
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_tuple_source_support';
+COMMENT ON FUNCTION catalogue.tuple_source_support(internal) IS 'planner support: row estimates';

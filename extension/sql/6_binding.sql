@@ -84,7 +84,7 @@ SELECT 'FUNCTION', 'recent_chapters',
 	format('%s %s, n integer DEFAULT 100, before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
 		c.name, c.filiere, c.id, c.created_at),
 	format('SETOF %s', c.row_type),
-	'STABLE PARALLEL SAFE ROWS 100 SUPPORT catalogue.recent_chapters_support',
+	'STABLE PARALLEL SAFE ROWS 100 SUPPORT catalogue.tuple_source_support',
 	'catalogue_recent_chapters'
 FROM chapters c
 UNION ALL
@@ -107,12 +107,12 @@ SELECT v.*
 FROM root r CROSS JOIN LATERAL (VALUES
 	('FUNCTION', 'cached_lookups', r.id::text, format('universite %s DEFAULT NULL', r.id),
 		'TABLE(kind text, id text, code text, nom text, parent_id text)',
-		'STABLE PARALLEL RESTRICTED ROWS 1000 SUPPORT catalogue.cached_lookups_support',
+		'STABLE PARALLEL RESTRICTED ROWS 1000 SUPPORT catalogue.tuple_source_support',
 		'catalogue_cached_lookups'),
 	('FUNCTION', 'cached_lookups_json', format('%s, text', r.id),
 		format('universite %s DEFAULT NULL, known_version text DEFAULT NULL', r.id),
 		'TABLE(version text, lookups json)',
-		'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.cached_lookups_support',
+		'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.tuple_source_support',
 		'catalogue_cached_lookups_json')) AS v
 WHERE r.id IS NOT NULL
 $$;

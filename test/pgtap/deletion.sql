@@ -155,7 +155,7 @@ SELECT pg_temp.deletes_alike(1);
 ROLLBACK TO deletion;
 SELECT pg_temp.deletes_alike(3);
 ROLLBACK TO deletion;
-SET LOCAL catalogue.skip_proven_checks = off;
+SET LOCAL catalogue.skip_redundant_ri_triggers = off;
 SELECT pg_temp.deletes_alike(1000);
 ROLLBACK TO deletion;
 CREATE INDEX ON commentaires (chapitre_id);

@@ -1,0 +1,77 @@
+/*
+ * query.c
+ *		The two ways into SPI: a plan that is kept, and a query that is run once.
+ */
+#include "query.h"
+
+static void free_plan(void *plan);
+
+/*
+ * Prepares a query whose plan lives as long as a memory context, and must not
+ * be running when that is reset.  Cursor options may ask for a generic or a
+ * custom plan.
+ */
+SPIPlanPtr
+catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes,
+				  int cursor_options)
+{
+	MemoryContextCallback *callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
+	SPIPlanPtr plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
+
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+
+	callback->func = free_plan;
+	callback->arg = plan;
+	MemoryContextRegisterResetCallback(cxt, callback);
+
+	return plan;
+}
+
+/* Runs a plan; returns the number of rows. */
+uint64
+catalogue_execute_plan(SPIPlanPtr plan, const SPIExecuteOptions *options)
+{
+	int ret = SPI_execute_plan_extended(plan, options);
+
+	if (ret < 0)
+		elog(ERROR, "could not execute a saved plan: %s", SPI_result_code_string(ret));
+
+	return SPI_processed;
+}
+
+/* Plans and runs a query once; returns the number of rows. */
+uint64
+catalogue_execute(const char *query, const SPIExecuteOptions *options)
+{
+	int ret = SPI_execute_extended(query, options);
+
+	if (ret < 0)
+		elog(ERROR, "could not execute \"%s\": %s", query, SPI_result_code_string(ret));
+
+	return SPI_processed;
+}
+
+/* Parameters for either, in the current memory context; the planner may look at their values. */
+ParamListInfo
+catalogue_make_params(int n, const Oid *types, const NullableDatum *values)
+{
+	ParamListInfo params = makeParamList(n);
+
+	for (int i = 0; i < n; i++)
+		params->params[i] = (ParamExternData){
+			.value = values[i].value,
+			.isnull = values[i].isnull,
+			.pflags = PARAM_FLAG_CONST,
+			.ptype = types[i],
+		};
+
+	return params;
+}
+
+/* Reset callback of the memory context that a plan belongs to. */
+static void
+free_plan(void *plan)
+{
+	SPI_freeplan(plan);
+}
