@@ -237,6 +237,7 @@ add_tables(GraphBuilder *builder, Oid relid)
 
 	catalogue_depend_on_relation(builder->graph->base.dependencies, relid);
 	LockRelationOid(relid, builder->lockmode);
+	(void) catalogue_relation_name(relid); /* raises an error where it is gone */
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
 												 builder->lockmode);
