@@ -1,5 +1,5 @@
 /*
- * lookup_cache.c
+ * cache.c
  *		Content of the lookup tables, kept by each backend, never stale.
  *
  * Coherence.  A trigger on every lookup table sends, with the commit, a
@@ -24,28 +24,19 @@
  * entry below the caller's context and moves it here when nothing can fail
  * any more.
  */
-#include "lookups/lookups.h"
+#include "lookups/cache.h"
 
-#include "names.h"
+#include "lookups/sentinel.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "commands/async.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/sinval.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 typedef struct LookupKey
 {
@@ -72,17 +63,6 @@ typedef struct LookupSlot
 	LookupEntry *entry;
 } LookupSlot;
 
-typedef struct LookupCounts
-{
-	uint64 hits;
-	uint64 misses;
-	uint64 invalidations; /* entries forgotten since a table has changed */
-	uint64 expiries;	  /* entries older than catalogue.lookup_ttl */
-	uint64 evictions;	  /* entries that had to make room */
-	uint64 bypasses;
-	uint64 late_fills; /* not kept: a table has changed meanwhile */
-} LookupCounts;
-
 static MemoryContext lookup_cxt = NULL; /* parent of everything */
 static MemoryContext index_cxt = NULL;	/* holds the hash and the list of relations */
 static HTAB *lookup_hash = NULL;
@@ -95,15 +75,7 @@ static MemoryContext dependencies_cxt = NULL;
 static Dependencies *dependencies = NULL;
 static uint64 generation = 0;
 
-/* Of the current transaction. */
-static bool wrote_lookups = false;
-static bool has_provisional = false;
-static TransactionId announced_xid = InvalidTransactionId; /* (sub)transaction */
-
-PG_FUNCTION_INFO_V1(catalogue_lookup_changed);
-PG_FUNCTION_INFO_V1(catalogue_cache_stats);
-PG_FUNCTION_INFO_V1(catalogue_cache_reset);
-PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
+static bool has_provisional = false; /* whether the current transaction has read any */
 
 static void init_cache(void);
 static bool transaction_may_use_cache(void);
@@ -125,7 +97,6 @@ static void forget_provisional(void);
 static uint32 hash_key(const void *key, Size keysize);
 static int match_keys(const void *a, const void *b, Size keysize);
 static double entry_age(const LookupEntry *entry);
-static Datum seconds(double n);
 
 /* Makes a pin, which holds nothing yet, part of a memory context's life. */
 void
@@ -189,172 +160,44 @@ catalogue_unpin_lookups(LookupPin *pin)
 	catalogue_unpin(&pin->base);
 }
 
-/*
- * catalogue.lookup_changed() RETURNS trigger
- *
- * AFTER trigger on the lookup tables: tells every session, at commit, to
- * forget what it has cached.  One message is enough for a (sub)transaction;
- * where that rolls back, so do the rows.
- */
-Datum
-catalogue_lookup_changed(PG_FUNCTION_ARGS)
+/* Copies what there is to tell into the current memory context. */
+void
+catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
-	TransactionId xid = GetCurrentTransactionIdIfAny();
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(((TriggerData *) fcinfo->context)->tg_event))
-		ereport(ERROR,
-				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("function \"lookup_changed\" must be fired by an AFTER trigger"));
-
-	if (lookup_hash == NULL)
-		init_cache();
-
-	if (!TransactionIdIsValid(xid) || xid != announced_xid)
-	{
-		CacheInvalidateRelcacheByRelid(catalogue_member_relid("lookup_sentinel"));
-		if (catalogue_notify_lookups)
-			Async_Notify("catalogue_lookups", "");
-		wrote_lookups = true;
-		announced_xid = xid;
-	}
-
-	return PointerGetDatum(NULL);
-}
-
-/*
- * catalogue.cache_stats() RETURNS SETOF record
- *
- * This backend's totals in the first row, then a row for each entry, the
- * latest used first.
- */
-Datum
-catalogue_cache_stats(PG_FUNCTION_ARGS)
-{
-	enum
-	{
-		SCHEMA_NAME,
-		SCOPE,
-		FORM,
-		ROW_COUNT,
-		BYTES,
-		AGE,
-		EXPIRES_IN,
-		HITS,
-		MISSES,
-		INVALIDATIONS,
-		EXPIRIES,
-		EVICTIONS,
-		BYPASSES,
-		LATE_FILLS,
-		HIT_RATE,
-		NATTS
-	};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum values[NATTS] = {0};
-	bool isnull[NATTS];
-	uint64 calls = counts.hits + counts.misses + counts.bypasses;
-	uint64 row_count = 0;
 	dlist_iter iter;
-
-	InitMaterializedSRF(fcinfo, 0);
 
 	if (lookup_hash == NULL)
 		init_cache();
 	AcceptInvalidationMessages();
 
-	dlist_foreach(iter, &entries)
-		row_count += dlist_container(LookupEntry, recency, iter.cur)->content->nrows;
-
-	memset(isnull, false, sizeof(isnull));
-	isnull[SCHEMA_NAME] = isnull[SCOPE] = isnull[FORM] = isnull[AGE] = isnull[EXPIRES_IN] = true;
-	values[ROW_COUNT] = Int64GetDatum(row_count);
-	values[BYTES] = Int64GetDatum(cache_bytes());
-	values[HITS] = Int64GetDatum(counts.hits);
-	values[MISSES] = Int64GetDatum(counts.misses);
-	values[INVALIDATIONS] = Int64GetDatum(counts.invalidations);
-	values[EXPIRIES] = Int64GetDatum(counts.expiries);
-	values[EVICTIONS] = Int64GetDatum(counts.evictions);
-	values[BYPASSES] = Int64GetDatum(counts.bypasses);
-	values[LATE_FILLS] = Int64GetDatum(counts.late_fills);
-	values[HIT_RATE] = Float8GetDatum(calls == 0 ? 0 : (double) counts.hits / calls);
-	isnull[HIT_RATE] = calls == 0;
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
-
-	memset(isnull, true, sizeof(isnull));
-	memset(&isnull[FORM], false, (HITS - FORM + 1) * sizeof(bool));
+	stats->counts = counts;
+	stats->bytes = cache_bytes();
+	stats->entries = NIL;
 	dlist_foreach(iter, &entries)
 	{
-		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
-		char *schema = get_namespace_name(entry->key.schema);
-		NameData schema_name;
-		double age = entry_age(entry);
+		const LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
+		LookupEntryStats *copy = palloc(sizeof(LookupEntryStats));
 
-		isnull[SCHEMA_NAME] = schema == NULL;
-		if (schema != NULL)
-		{
-			namestrcpy(&schema_name, schema);
-			values[SCHEMA_NAME] = NameGetDatum(&schema_name);
-		}
-		isnull[SCOPE] = entry->key.scope == NULL;
-		if (entry->key.scope != NULL)
-			values[SCOPE] = CStringGetTextDatum(entry->key.scope);
-		values[FORM] = CStringGetTextDatum(entry->key.form == LOOKUP_ROWS ? "rows" : "document");
-		values[ROW_COUNT] = Int64GetDatum(entry->content->nrows);
-		values[BYTES] = Int64GetDatum(entry->bytes);
-		values[AGE] = seconds(age);
-		/* What has been invalidated goes at the next call. */
-		values[EXPIRES_IN] =
-			seconds(catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - age, 0) : 0);
-		values[HITS] = Int64GetDatum(entry->hits);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+		copy->schema = entry->key.schema;
+		copy->form = entry->key.form;
+		copy->scope = entry->key.scope != NULL ? pstrdup(entry->key.scope) : NULL;
+		copy->nrows = entry->content->nrows;
+		copy->bytes = entry->bytes;
+		copy->age = entry_age(entry);
+		/* What is stale goes at the next call. */
+		copy->expires_in =
+			catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
+		copy->hits = entry->hits;
+		stats->entries = lappend(stats->entries, copy);
 	}
-
-	return (Datum) 0;
 }
 
-/*
- * catalogue.cache_reset() RETURNS void
- *
- * Forgets this backend's entries and sets its totals to zero.
- */
-Datum
-catalogue_cache_reset(PG_FUNCTION_ARGS)
+/* Drops all entries and sets the counts to zero. */
+void
+catalogue_reset_lookup_cache(void)
 {
 	forget_entries();
 	memset(&counts, 0, sizeof(counts));
-
-	PG_RETURN_VOID();
-}
-
-/*
- * catalogue.sentinel_round_trip() RETURNS boolean
- *
- * Sends the sentinel's message through the server's queue, outside of any
- * transaction, and says whether it came back.  Every session forgets its
- * entries once for it.  Works on a standby too.
- */
-Datum
-catalogue_sentinel_round_trip(PG_FUNCTION_ARGS)
-{
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue sentinel", ALLOCSET_SMALL_SIZES);
-	Dependencies *on_sentinel = catalogue_begin_dependencies(cxt);
-	SharedInvalidationMessage message = {0};
-	bool came_back;
-
-	message.rc.id = SHAREDINVALRELCACHE_ID;
-	message.rc.dbId = MyDatabaseId;
-	message.rc.relId = catalogue_member_relid("lookup_sentinel");
-
-	AcceptInvalidationMessages();
-	catalogue_depend_on_relation(on_sentinel, message.rc.relId);
-	SendSharedInvalidMessages(&message, 1);
-	AcceptInvalidationMessages();
-	came_back = !catalogue_is_current(on_sentinel);
-	MemoryContextDelete(cxt);
-
-	PG_RETURN_BOOL(came_back);
 }
 
 /* Sets the cache up; after an ERROR it is set up again by the next call. */
@@ -386,7 +229,8 @@ init_cache(void)
 static bool
 transaction_may_use_cache(void)
 {
-	return catalogue_lookup_ttl > 0 && !wrote_lookups && !IsolationUsesXactSnapshot();
+	return catalogue_lookup_ttl > 0 && !catalogue_transaction_wrote_lookups() &&
+		   !IsolationUsesXactSnapshot();
 }
 
 /* The entry that answers a request, or NULL; an old one is dropped. */
@@ -430,7 +274,7 @@ fill_entry(const LookupRequest *request)
 		forget_if_stale();
 		noted = generation;
 		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
-		catalogue_depend_on_relation(dependencies, catalogue_member_relid("lookup_sentinel"));
+		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
 		covered = catalogue_lock_lookups(request->attachment, dependencies);
 	} while (!catalogue_end_reading(dependencies));
 
@@ -573,11 +417,8 @@ at_transaction_end(XactEvent event, void *arg)
 			forget_provisional();
 			break;
 		default:
-			return;
+			break;
 	}
-
-	wrote_lookups = false;
-	announced_xid = InvalidTransactionId;
 }
 
 static void
@@ -655,14 +496,4 @@ entry_age(const LookupEntry *entry)
 	INSTR_TIME_SUBTRACT(age, entry->filled_at);
 
 	return INSTR_TIME_GET_DOUBLE(age);
-}
-
-static Datum
-seconds(double n)
-{
-	Interval *interval = palloc0(sizeof(Interval));
-
-	interval->time = (TimeOffset) (n * USECS_PER_SEC);
-
-	return IntervalPGetDatum(interval);
 }

@@ -10,7 +10,11 @@
  * current when it began, and its pin on cached content belongs to that.  The
  * values that it hands out point into the content: good until it is closed.
  */
-#include "lookups/lookups.h"
+#include "lookups/cached_lookups.h"
+
+#include "lookups/cache.h"
+#include "lookups/sentinel.h"
+#include "lookups/statistics.h"
 #include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
@@ -76,7 +80,6 @@ static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
 static bool check_access(const Attachment *attachment);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
-static void select_kind(LookupSource *source, const text *wanted);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
@@ -115,6 +118,7 @@ catalogue_lookups_init(void)
 {
 	catalogue_register_tuple_source(&row_source);
 	catalogue_register_tuple_source(&document_source);
+	catalogue_lookup_sentinel_init();
 	catalogue_lookup_statistics_init();
 }
 
@@ -333,36 +337,12 @@ open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
 	source->end = source->pin.content->nrows;
 	if (nargs > ARG_KIND && !args[ARG_KIND].isnull)
-		select_kind(source, DatumGetTextPP(args[ARG_KIND].value));
-}
-
-/* Narrows a source to the run of rows of one kind, if there is any. */
-static void
-select_kind(LookupSource *source, const text *wanted)
-{
-	const LookupContent *content = source->pin.content;
-	uint64 start = 0;
-
-	source->end = 0;
-	while (start < content->nrows)
 	{
-		uint64 end = start + 1;
-		const text *kind = (const text *) DatumGetPointer(
-			catalogue_lookup_value(content, content->rows[start].values[LOOKUP_ROW_KIND]));
+		const text *kind = DatumGetTextPP(args[ARG_KIND].value);
 
-		while (end < content->nrows && content->rows[end].values[LOOKUP_ROW_KIND] ==
-										   content->rows[start].values[LOOKUP_ROW_KIND])
-			end++;
-		if (VARSIZE_ANY_EXHDR(kind) == VARSIZE_ANY_EXHDR(wanted) &&
-			memcmp(VARDATA_ANY(kind), VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(kind)) == 0)
-		{
-			source->position = start;
-			source->end = end;
-			return;
-		}
-		start = end;
+		catalogue_find_kind(source->pin.content, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind),
+							&source->position, &source->end);
 	}
-	source->position = 0;
 }
 
 static void

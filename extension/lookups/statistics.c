@@ -1,5 +1,5 @@
 /*
- * lookup_statistics.c
+ * statistics.c
  *		What the planner shall believe about the columns of cached_lookups().
  *
  * A function's columns have no statistics, and the planner's guesses are far
@@ -10,6 +10,10 @@
  *
  * The tuples live in the planner's memory and are freed by it.
  */
+#include "lookups/statistics.h"
+
+#include "lookups/cached_lookups.h"
+#include "lookups/content.h"
 #include "scan/tuple_source.h"
 
 #include "access/htup_details.h"
@@ -19,7 +23,6 @@
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
-#include "lookups/lookups.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
