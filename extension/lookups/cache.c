@@ -1,28 +1,30 @@
 /*
  * cache.c
- *		Content of the lookup tables, kept by each backend, never stale.
+ *		Content of the lookup tables, cached by each backend, never stale.
  *
- * Coherence.  A trigger on every lookup table sends, with the commit, a
- * relcache message for catalogue.lookup_sentinel; DDL on the tables sends
- * messages of their own.  The callback raises a counter.  A call first reads
- * the messages that have arrived and, where the counter has moved, forgets
- * everything; so it sees what was committed before it began.  A fill notes the
- * counter before it takes its snapshot, and its content is kept only if the
- * counter has not moved until the end.
+ * Coherence.  A change of a lookup table sends an invalidation message with
+ * its commit (sentinel.c), DDL on the tables sends others.  All entries share
+ * one set of dependencies, which covers every message that can concern any of
+ * them.  A call first accepts the messages that have arrived and, where they
+ * have made the dependencies stale, drops all entries; so it sees what was
+ * committed before it began.  A load adds what it reads to the dependencies
+ * before it takes its snapshot, and publishes its entry only if they are
+ * current, and still the same set, once it has read everything.
  *
- * Whose content it is.  A transaction that has an XID may see rows that
- * nobody else sees, also where no trigger tells of them.  What it reads is
- * provisional: good for itself, for everyone once it commits, dropped if it
- * or a part of it rolls back.  A transaction that wrote a lookup table, or
- * that reads through one snapshot (REPEATABLE READ and up), bypasses the
- * cache, as does a caller to whom row-level security applies.
+ * Visibility.  A transaction that has an XID may see rows that nobody else
+ * sees, also where no trigger covers them.  An entry that it loads is
+ * uncommitted: kept when the transaction commits, dropped when it or a part of
+ * it rolls back.  A transaction that wrote a lookup table, or that reads
+ * through one snapshot (REPEATABLE READ and up), bypasses the cache, as does a
+ * caller to whom row-level security applies.
  *
- * Memory.  Each entry has a memory context of its own, below lookup_cxt.  It
- * is immutable.  Pins keep it alive: an entry that was forgotten is freed by
- * the last pin.  A pin belongs to a memory context of the caller's, whose
- * reset releases it, so that no ERROR leaves one behind.  A fill builds its
- * entry below the caller's context and moves it here when nothing can fail
- * any more.
+ * Memory.  Each entry is immutable and has a memory context of its own.  A load
+ * builds it below the caller's context; it becomes a child of lookup_cxt when
+ * nothing can fail any more.  Pins keep it alive: an entry that was dropped or
+ * evicted while it is pinned is freed by the last pin.  A pin belongs to a
+ * memory context of the caller's, whose reset releases it, so that no ERROR
+ * leaves one behind.  The bound, catalogue.cache_size, holds for what later
+ * calls can find: published entries and the structures that find them.
  */
 #include "lookups/cache.h"
 
@@ -49,9 +51,9 @@ typedef struct LookupEntry
 {
 	CachedThing base; /* (must be first) */
 	LookupKey key;
-	instr_time filled_at; /* monotonic */
+	instr_time loaded_at; /* monotonic */
 	uint64 hits;
-	bool provisional; /* read by a transaction that is not over */
+	bool uncommitted; /* loaded by the current transaction, which has an XID */
 	dlist_node recency;
 	Size bytes; /* of its memory context */
 	const LookupContent *content;
@@ -63,37 +65,37 @@ typedef struct LookupSlot
 	LookupEntry *entry;
 } LookupSlot;
 
-static MemoryContext lookup_cxt = NULL; /* parent of everything */
-static MemoryContext index_cxt = NULL;	/* holds the hash and the list of relations */
-static HTAB *lookup_hash = NULL;
-static dlist_head entries = DLIST_STATIC_INIT(entries); /* latest used first */
-static Size entry_bytes = 0;							/* of all linked entries */
+static MemoryContext lookup_cxt = NULL;					/* parent of everything */
+static MemoryContext index_cxt = NULL;					/* holds the hash and the dependencies */
+static HTAB *lookup_hash = NULL;						/* of LookupSlot: the published entries */
+static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used first */
+static Size entry_bytes = 0;							/* of all of them */
 static LookupCounts counts;
 
-/* What all linked entries were read from, and how often that has begun anew. */
+/* What all entries were read from; the version changes when the set is replaced. */
 static MemoryContext dependencies_cxt = NULL;
 static Dependencies *dependencies = NULL;
-static uint64 generation = 0;
+static uint64 dependencies_version = 0;
 
-static bool has_provisional = false; /* whether the current transaction has read any */
+static bool has_uncommitted = false; /* whether an entry is uncommitted */
 
 static void init_cache(void);
 static bool transaction_may_use_cache(void);
 static LookupEntry *find_entry(const LookupRequest *request);
-static LookupEntry *fill_entry(const LookupRequest *request);
+static LookupEntry *load_entry(const LookupRequest *request);
 static LookupEntry *read_entry(const LookupRequest *request);
-static void link_entry(LookupEntry *entry);
-static void unlink_entry(LookupEntry *entry);
-static void forget_if_stale(void);
-static uint64 forget_entries(void);
-static void make_room(Size bytes);
+static void publish_entry(LookupEntry *entry);
+static void drop_entry(LookupEntry *entry);
+static void invalidate_if_stale(void);
+static uint64 drop_all_entries(void);
+static void evict_entries(Size bytes);
 static Size cache_limit(void);
 static Size cache_bytes(void);
 static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
-static void confirm_provisional(void);
-static void forget_provisional(void);
+static void keep_uncommitted(void);
+static void drop_uncommitted(void);
 static uint32 hash_key(const void *key, Size keysize);
 static int match_keys(const void *a, const void *b, Size keysize);
 static double entry_age(const LookupEntry *entry);
@@ -121,10 +123,10 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		init_cache();
 
 	AcceptInvalidationMessages();
-	forget_if_stale();
+	invalidate_if_stale();
 	if (catalogue_lookup_ttl == 0)
-		counts.expiries += forget_entries();
-	make_room(0);
+		counts.expiries += drop_all_entries();
+	evict_entries(0);
 
 	if (row_security || !transaction_may_use_cache())
 	{
@@ -143,10 +145,10 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 	{
 		counts.misses++;
 		pin->cache = "miss";
-		entry = fill_entry(request);
+		entry = load_entry(request);
 	}
 
-	/* From here on nothing can fail; what is not linked goes with its last pin. */
+	/* From here on nothing can fail; what is not published is freed by its last pin. */
 	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
 	catalogue_pin(&pin->base, &entry->base);
 	pin->content = entry->content;
@@ -160,7 +162,7 @@ catalogue_unpin_lookups(LookupPin *pin)
 	catalogue_unpin(&pin->base);
 }
 
-/* Copies what there is to tell into the current memory context. */
+/* Copies the counts and a description of each entry into the current memory context. */
 void
 catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
@@ -184,7 +186,7 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 		copy->nrows = entry->content->nrows;
 		copy->bytes = entry->bytes;
 		copy->age = entry_age(entry);
-		/* What is stale goes at the next call. */
+		/* Stale entries are dropped at the next call. */
 		copy->expires_in =
 			catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
 		copy->hits = entry->hits;
@@ -196,7 +198,7 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 void
 catalogue_reset_lookup_cache(void)
 {
-	forget_entries();
+	drop_all_entries();
 	memset(&counts, 0, sizeof(counts));
 }
 
@@ -233,7 +235,7 @@ transaction_may_use_cache(void)
 		   !IsolationUsesXactSnapshot();
 }
 
-/* The entry that answers a request, or NULL; an old one is dropped. */
+/* The published entry that answers a request, or NULL; one that has expired is dropped. */
 static LookupEntry *
 find_entry(const LookupRequest *request)
 {
@@ -248,7 +250,7 @@ find_entry(const LookupRequest *request)
 	if (entry_age(entry) >= catalogue_lookup_ttl)
 	{
 		counts.expiries++;
-		unlink_entry(entry);
+		drop_entry(entry);
 		return NULL;
 	}
 
@@ -256,23 +258,24 @@ find_entry(const LookupRequest *request)
 }
 
 /*
- * Reads an entry, and keeps it if it is still true and not too large.
+ * Reads an entry, and publishes it if it is current and not too large.
  *
- * What it is read from is registered before the snapshot is taken: what is
- * committed after that makes the dependencies stale, now or at the next call.
+ * What it is read from is added to the dependencies before the snapshot is
+ * taken: what is committed after that makes them stale, now or at the next
+ * call.
  */
 static LookupEntry *
-fill_entry(const LookupRequest *request)
+load_entry(const LookupRequest *request)
 {
 	bool covered;
-	uint64 noted;
+	uint64 version;
 	LookupEntry *entry;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		forget_if_stale();
-		noted = generation;
+		invalidate_if_stale();
+		version = dependencies_version;
 		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
 		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
 		covered = catalogue_lock_lookups(request->attachment, dependencies);
@@ -280,20 +283,24 @@ fill_entry(const LookupRequest *request)
 
 	entry = read_entry(request);
 
-	/* The attachment was looked up before we depended on what it says. */
-	if (noted != generation || !catalogue_is_current(dependencies) ||
+	/*
+	 * A call nested in the load (by an output function, say) may have replaced
+	 * the dependencies.  The attachment was looked up before they covered it, so
+	 * it answers for itself.
+	 */
+	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
 		!catalogue_is_current(request->attachment->base.dependencies))
-		counts.late_fills++;
+		counts.discarded_loads++;
 	else if (covered && entry->bytes <= cache_limit() / 2)
 	{
-		make_room(entry->bytes);
-		link_entry(entry);
+		evict_entries(entry->bytes);
+		publish_entry(entry);
 	}
 
 	return entry;
 }
 
-/* An entry that is neither linked nor pinned yet, below the current context. */
+/* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
 read_entry(const LookupRequest *request)
 {
@@ -303,7 +310,7 @@ read_entry(const LookupRequest *request)
 	Snapshot snapshot;
 
 	entry->base.cxt = cxt;
-	entry->base.dropped = true; /* until it is linked */
+	entry->base.dropped = true; /* until it is published */
 	entry->key.schema = request->attachment->schema;
 	entry->key.form = request->form;
 	if (request->scope != NULL)
@@ -311,20 +318,17 @@ read_entry(const LookupRequest *request)
 
 	/* The newest one, unless the transaction has but one. */
 	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
-	entry->provisional = TransactionIdIsValid(GetTopTransactionIdIfAny());
-	INSTR_TIME_SET_CURRENT(entry->filled_at);
+	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	INSTR_TIME_SET_CURRENT(entry->loaded_at);
 	entry->content = catalogue_read_lookups(request, snapshot, cxt);
 	entry->bytes = MemoryContextMemAllocated(cxt, false);
 
 	return entry;
 }
 
-/*
- * Makes an entry one that later calls find, unless a call within its own fill
- * (by an output function, say) has made one already.
- */
+/* Lets later calls find an entry, unless a call nested in its load has published the same. */
 static void
-link_entry(LookupEntry *entry)
+publish_entry(LookupEntry *entry)
 {
 	bool found;
 	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
@@ -337,11 +341,12 @@ link_entry(LookupEntry *entry)
 	entry->base.dropped = false;
 	entry_bytes += entry->bytes;
 	dlist_push_head(&entries, &entry->recency);
-	has_provisional |= entry->provisional;
+	has_uncommitted |= entry->uncommitted;
 }
 
+/* Removes a published entry; it is freed now, or by its last pin. */
 static void
-unlink_entry(LookupEntry *entry)
+drop_entry(LookupEntry *entry)
 {
 	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
 	dlist_delete(&entry->recency);
@@ -349,44 +354,44 @@ unlink_entry(LookupEntry *entry)
 	catalogue_drop_cached(&entry->base);
 }
 
-/* Unlinks everything if a table has changed since it was read. */
+/* Drops all entries if anything that they were read from has changed since. */
 static void
-forget_if_stale(void)
+invalidate_if_stale(void)
 {
 	if (catalogue_is_current(dependencies))
 		return;
 
-	counts.invalidations += forget_entries();
-	/* What begins anew fits into the block that a reset keeps: nothing can fail. */
+	counts.invalidations += drop_all_entries();
+	/* An empty set fits into the block that a reset keeps, so this cannot fail. */
 	MemoryContextReset(dependencies_cxt);
 	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	generation++;
+	dependencies_version++;
 }
 
-/* Unlinks everything; returns how many entries that were. */
+/* Drops all entries; returns how many they were. */
 static uint64
-forget_entries(void)
+drop_all_entries(void)
 {
-	uint64 forgotten = 0;
+	uint64 ndropped = 0;
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, &entries)
 	{
-		unlink_entry(dlist_container(LookupEntry, recency, iter.cur));
-		forgotten++;
+		drop_entry(dlist_container(LookupEntry, recency, iter.cur));
+		ndropped++;
 	}
 
-	return forgotten;
+	return ndropped;
 }
 
-/* Evicts the least recently used until so many bytes more fit in. */
+/* Evicts the least recently used entries until so many bytes more fit into the cache. */
 static void
-make_room(Size bytes)
+evict_entries(Size bytes)
 {
 	while (!dlist_is_empty(&entries) && cache_bytes() + bytes > cache_limit())
 	{
 		counts.evictions++;
-		unlink_entry(dlist_tail_element(LookupEntry, recency, &entries));
+		drop_entry(dlist_tail_element(LookupEntry, recency, &entries));
 	}
 }
 
@@ -396,7 +401,7 @@ cache_limit(void)
 	return (Size) catalogue_cache_size * 1024;
 }
 
-/* What the cache has allocated for what it may find again. */
+/* What counts against the limit: published entries, and the structures that find them. */
 static Size
 cache_bytes(void)
 {
@@ -410,11 +415,11 @@ at_transaction_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			confirm_provisional();
+			keep_uncommitted();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			forget_provisional();
+			drop_uncommitted();
 			break;
 		default:
 			break;
@@ -426,39 +431,40 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransacti
 					  void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		forget_provisional();
+		drop_uncommitted();
 }
 
-/* What the transaction saw of its own is everyone's now. */
+/* The transaction has committed what its entries show. */
 static void
-confirm_provisional(void)
+keep_uncommitted(void)
 {
 	dlist_iter iter;
 
-	if (!has_provisional)
+	if (!has_uncommitted)
 		return;
 
 	dlist_foreach(iter, &entries)
-		dlist_container(LookupEntry, recency, iter.cur)->provisional = false;
-	has_provisional = false;
+		dlist_container(LookupEntry, recency, iter.cur)->uncommitted = false;
+	has_uncommitted = false;
 }
 
+/* A transaction or subtransaction has rolled back what its entries may show. */
 static void
-forget_provisional(void)
+drop_uncommitted(void)
 {
 	dlist_mutable_iter iter;
 
-	if (!has_provisional)
+	if (!has_uncommitted)
 		return;
 
 	dlist_foreach_modify(iter, &entries)
 	{
 		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
 
-		if (entry->provisional)
-			unlink_entry(entry);
+		if (entry->uncommitted)
+			drop_entry(entry);
 	}
-	has_provisional = false;
+	has_uncommitted = false;
 }
 
 static uint32
@@ -486,14 +492,14 @@ match_keys(const void *a, const void *b, Size keysize)
 	return strcmp(ka->scope, kb->scope);
 }
 
-/* In seconds, by a clock that nobody sets. */
+/* In seconds, by a monotonic clock. */
 static double
 entry_age(const LookupEntry *entry)
 {
 	instr_time age;
 
 	INSTR_TIME_SET_CURRENT(age);
-	INSTR_TIME_SUBTRACT(age, entry->filled_at);
+	INSTR_TIME_SUBTRACT(age, entry->loaded_at);
 
 	return INSTR_TIME_GET_DOUBLE(age);
 }

@@ -11,12 +11,13 @@
 /*
  * A pin keeps content in memory, from catalogue_pin_lookups() until
  * catalogue_unpin_lookups(), at the latest until the memory context that it was
- * initialised for is reset.  It can be used again and again.
+ * initialised for is reset.  After catalogue_unpin_lookups() it can be used
+ * again.
  */
 typedef struct LookupPin
 {
 	CachedPin base;
-	const LookupContent *content; /* NULL while released */
+	const LookupContent *content; /* NULL while nothing is pinned */
 	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
 } LookupPin;
 
@@ -24,11 +25,11 @@ typedef struct LookupCounts
 {
 	uint64 hits;
 	uint64 misses;
-	uint64 invalidations; /* entries forgotten since a table has changed */
+	uint64 invalidations; /* entries dropped because a table changed */
 	uint64 expiries;	  /* entries older than catalogue.lookup_ttl */
-	uint64 evictions;	  /* entries that had to make room */
+	uint64 evictions;	  /* entries dropped to stay within catalogue.cache_size */
 	uint64 bypasses;
-	uint64 late_fills; /* not kept: a table has changed meanwhile */
+	uint64 discarded_loads; /* not published, since a table changed meanwhile */
 } LookupCounts;
 
 typedef struct LookupEntryStats

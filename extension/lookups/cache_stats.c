@@ -1,6 +1,6 @@
 /*
  * cache_stats.c
- *		What the lookup cache of this session holds, and how it has done.
+ *		The SQL functions that show and reset the lookup cache of a session.
  */
 #include "lookups/cache.h"
 
@@ -27,7 +27,7 @@ enum
 	STATS_EXPIRIES,
 	STATS_EVICTIONS,
 	STATS_BYPASSES,
-	STATS_LATE_FILLS,
+	STATS_DISCARDED_LOADS,
 	STATS_HIT_RATE,
 	STATS_NATTS
 };
@@ -98,7 +98,7 @@ put_totals(ReturnSetInfo *rsinfo, const LookupCacheStats *stats)
 	values[STATS_EXPIRIES] = Int64GetDatum(counts->expiries);
 	values[STATS_EVICTIONS] = Int64GetDatum(counts->evictions);
 	values[STATS_BYPASSES] = Int64GetDatum(counts->bypasses);
-	values[STATS_LATE_FILLS] = Int64GetDatum(counts->late_fills);
+	values[STATS_DISCARDED_LOADS] = Int64GetDatum(counts->discarded_loads);
 	if (calls == 0)
 		isnull[STATS_HIT_RATE] = true;
 	else

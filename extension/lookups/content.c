@@ -10,8 +10,8 @@
  * Order of rows: kinds in tree order, then nom, then id, the last two by the
  * bytes of their text (collation "C"), so that it is the same on every server.
  *
- * Lifetime: everything lives in a context of its own that goes at the end;
- * only the finished content is allocated where the caller wants it.  Locks
+ * Lifetime: a load has a memory context of its own, deleted at its end; only
+ * the finished content is allocated where the caller wants it.  Locks
  * are held to the end of the transaction, as a query's are.
  */
 #include "lookups/content.h"
@@ -69,11 +69,12 @@ static uint32 append_text(StringInfo values, text *value);
 static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
 
 /*
- * Locks the lookup tables and their partitions: what content depends on.
+ * Locks the lookup tables and their partitions, and adds them to the
+ * dependencies of their content.
  *
- * False where a change of a row may raise no message at all: the row triggers
- * of a table are not those of the tables that inherit from it, unless they are
- * its partitions.
+ * False where a change of a row may send no invalidation message: tables that
+ * inherit from a lookup table, without being its partitions, do not have its
+ * triggers.
  */
 bool
 catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
@@ -188,7 +189,7 @@ lookup_query(const LookupRequest *request)
 	{
 		const LookupBinding *lookup = list_nth(lookups, i);
 
-		/* What has no parent belongs to no university. */
+		/* Rows without a parent_id belong to no university. */
 		if (request->scope != NULL && i > 0 && lookup->parent == NULL)
 			break;
 
@@ -255,6 +256,7 @@ scope_operator(const LookupBinding *lookup)
 	return catalogue_operator_name(type->eq_opr);
 }
 
+/* Starts with no rows, and with the kinds of the attachment as the first values. */
 static void
 init_receiver(RowReceiver *receiver, const Attachment *attachment)
 {
@@ -263,7 +265,8 @@ init_receiver(RowReceiver *receiver, const Attachment *attachment)
 	receiver->pub.rStartup = start_rows;
 	receiver->pub.rShutdown = no_operation;
 	receiver->pub.rDestroy = no_operation;
-	receiver->pub.mydest = DestCopyOut; /* no kind is meant for extensions; not DestNone */
+	receiver->pub.mydest =
+		DestCopyOut; /* there is none for extensions; DestNone would receive nothing */
 
 	receiver->max_rows = 256;
 	receiver->rows = palloc(receiver->max_rows * sizeof(LookupRow));
@@ -327,7 +330,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
-/* Appends a value as it would lie in a tuple; returns its offset. */
+/* Appends a value in the format that it has in a tuple; returns its offset. */
 static uint32
 append_text(StringInfo values, text *value)
 {
@@ -356,6 +359,7 @@ append_text(StringInfo values, text *value)
 	return offset;
 }
 
+/* Copies what was received into one chunk. */
 static LookupContent *
 make_rows(const RowReceiver *receiver, MemoryContext cxt)
 {

@@ -30,7 +30,7 @@ static void append_lookup(StringInfo document, const LookupContent *rows, const 
 static void append_json_value(StringInfo document, const LookupContent *rows, uint32 offset,
 							  StringInfo scratch);
 
-/* Makes the document and its version of all rows. */
+/* Makes a document of rows, and its version. */
 LookupContent *
 catalogue_make_document(const LookupContent *rows, const Attachment *attachment, MemoryContext cxt)
 {
@@ -75,7 +75,7 @@ catalogue_make_document(const LookupContent *rows, const Attachment *attachment,
 	return content;
 }
 
-/* The first half of SHA-256, which has no build without it. */
+/* The first half of SHA-256, which every build of the server has. */
 static text *
 content_version(const StringInfoData *document)
 {
@@ -110,7 +110,7 @@ append_kind(StringInfo document, const LookupContent *rows, const char *kind, St
 		const LookupRow *row = &rows->rows[i];
 
 		CHECK_FOR_INTERRUPTS();
-		/* What has no id has no place in a dictionary. */
+		/* A row whose id is NULL has no key. */
 		if (row->values[LOOKUP_ROW_ID] == 0)
 			continue;
 		if (!first)

@@ -1,6 +1,6 @@
 /*
  * sentinel.c
- *		Tells every session that a lookup has changed.
+ *		Invalidation messages for changes of the lookup tables.
  *
  * A write to a table raises no invalidation message by itself.  So a trigger on
  * each lookup table sends one for catalogue.lookup_sentinel, an empty table
@@ -41,7 +41,7 @@ catalogue_lookup_sentinel_relid(void)
 	return catalogue_member_relid("lookup_sentinel");
 }
 
-/* Whether the current transaction has changed lookups, be it that it took that back. */
+/* Whether the current transaction has changed lookups, even in a part that it rolled back. */
 bool
 catalogue_transaction_wrote_lookups(void)
 {
