@@ -65,9 +65,9 @@ typedef struct LookupSlot
 	LookupEntry *entry;
 } LookupSlot;
 
-static MemoryContext lookup_cxt = NULL;					/* parent of everything */
-static MemoryContext index_cxt = NULL;					/* holds the hash and the dependencies */
-static HTAB *lookup_hash = NULL;						/* of LookupSlot: the published entries */
+static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before the first use */
+static MemoryContext index_cxt = NULL;	/* holds the hash and the dependencies */
+static HTAB *lookup_hash = NULL;		/* of LookupSlot: the published entries */
 static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used first */
 static Size entry_bytes = 0;							/* of all of them */
 static LookupCounts counts;
@@ -79,7 +79,7 @@ static uint64 dependencies_version = 0;
 
 static bool has_uncommitted = false; /* whether an entry is uncommitted */
 
-static void init_cache(void);
+static void create_cache(void);
 static bool transaction_may_use_cache(void);
 static LookupEntry *find_entry(const LookupRequest *request);
 static LookupEntry *load_entry(const LookupRequest *request);
@@ -100,6 +100,14 @@ static uint32 hash_key(const void *key, Size keysize);
 static int match_keys(const void *a, const void *b, Size keysize);
 static double entry_age(const LookupEntry *entry);
 
+/* Called once, while the library is loaded. */
+void
+catalogue_lookup_cache_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}
+
 /* Makes a pin, which holds nothing yet, part of a memory context's life. */
 void
 catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
@@ -119,8 +127,8 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 {
 	LookupEntry *entry;
 
-	if (lookup_hash == NULL)
-		init_cache();
+	if (lookup_cxt == NULL)
+		create_cache();
 
 	AcceptInvalidationMessages();
 	invalidate_if_stale();
@@ -168,8 +176,8 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
 	dlist_iter iter;
 
-	if (lookup_hash == NULL)
-		init_cache();
+	if (lookup_cxt == NULL)
+		create_cache();
 	AcceptInvalidationMessages();
 
 	stats->counts = counts;
@@ -202,30 +210,34 @@ catalogue_reset_lookup_cache(void)
 	memset(&counts, 0, sizeof(counts));
 }
 
-/* Sets the cache up; after an ERROR it is set up again by the next call. */
+/* Creates the cache, empty; an ERROR leaves nothing behind, and the next call starts over. */
 static void
-init_cache(void)
+create_cache(void)
 {
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
+	MemoryContext child_cxt =
+		AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
+	MemoryContext empty_cxt =
+		AllocSetContextCreate(child_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
+	Dependencies *empty = catalogue_begin_dependencies(empty_cxt);
 	HASHCTL ctl = {
 		.keysize = sizeof(LookupKey),
 		.entrysize = sizeof(LookupSlot),
 		.hash = hash_key,
 		.match = match_keys,
+		.hcxt = child_cxt,
 	};
+	HTAB *hash = hash_create("catalogue lookup hash", 32, &ctl,
+							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 
-	MemoryContext cxt =
-		AllocSetContextCreate(CacheMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
-
-	index_cxt = AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
-	dependencies_cxt =
-		AllocSetContextCreate(index_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
-	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
-	ctl.hcxt = index_cxt;
-	lookup_hash = hash_create("catalogue lookup hash", 32, &ctl,
-							  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	/* From here on nothing can fail. */
+	MemoryContextSetParent(cxt, CacheMemoryContext);
 	lookup_cxt = cxt;
+	index_cxt = child_cxt;
+	dependencies_cxt = empty_cxt;
+	dependencies = empty;
+	lookup_hash = hash;
 }
 
 static bool

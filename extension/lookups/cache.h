@@ -51,6 +51,7 @@ typedef struct LookupCacheStats
 	List *entries; /* of LookupEntryStats *, the latest used first */
 } LookupCacheStats;
 
+extern void catalogue_lookup_cache_init(void);
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
 extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security);
 extern void catalogue_unpin_lookups(LookupPin *pin);
