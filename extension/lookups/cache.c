@@ -119,8 +119,8 @@ catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 /*
  * Pins content for a request, from the cache or from the tables.
  *
- * The caller's privileges have been checked.  With row_security the content
- * depends on who asks, and the cache has no part in it.
+ * The role's privileges have been checked.  With row_security the content
+ * depends on the role, and bypasses the cache.
  */
 void
 catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security)
@@ -279,7 +279,7 @@ find_entry(const LookupRequest *request)
 static LookupEntry *
 load_entry(const LookupRequest *request)
 {
-	bool covered;
+	bool cacheable;
 	uint64 version;
 	LookupEntry *entry;
 
@@ -290,7 +290,7 @@ load_entry(const LookupRequest *request)
 		version = dependencies_version;
 		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
 		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
-		covered = catalogue_lock_lookups(request->attachment, dependencies);
+		cacheable = catalogue_lock_lookups(request, dependencies);
 	} while (!catalogue_end_reading(dependencies));
 
 	entry = read_entry(request);
@@ -303,7 +303,7 @@ load_entry(const LookupRequest *request)
 	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
 		!catalogue_is_current(request->attachment->base.dependencies))
 		counts.discarded_loads++;
-	else if (covered && entry->bytes <= cache_limit() / 2)
+	else if (cacheable && entry->bytes <= cache_limit() / 2)
 	{
 		evict_entries(entry->bytes);
 		publish_entry(entry);

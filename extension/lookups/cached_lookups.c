@@ -4,7 +4,9 @@
  *
  * The privileges that a SELECT from the lookup tables needs are checked for
  * every execution, hit or miss: USAGE of their schema, SELECT on the table or
- * on the columns that are bound.
+ * on the columns that are bound.  They are those of the role that begins it,
+ * as are the rows under row-level security; a cursor may be fetched from by
+ * another.
  *
  * Lifetime: a source has a memory context of its own, below the one that was
  * current when it began, and its pin on cached content belongs to that.  The
@@ -55,7 +57,8 @@ typedef struct LookupSource
 	Oid universite_type;
 	int ncolumns; /* that next() stores, from 0 */
 	AttrNumber columns[LOOKUP_ROW_NATTS];
-	bool row_security; /* applies to the caller */
+	Oid role;		   /* that began the execution */
+	bool row_security; /* applies to it */
 	LookupPin pin;	   /* holds content while the source is open */
 	uint64 position;   /* of the next row, in the content */
 	uint64 end;		   /* of the rows to return */
@@ -76,7 +79,7 @@ static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumb
 								   int ncolumns);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
 								  const AttrNumber *columns, int ncolumns);
-static bool check_access(const Attachment *attachment);
+static bool check_access(const Attachment *attachment, Oid role);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
@@ -294,7 +297,8 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 	source->attachment = attachment_with_lookups(funcid);
 	get_func_signature(funcid, &argtypes, &nargs);
 	source->universite_type = argtypes[ARG_UNIVERSITE];
-	source->row_security = check_access(source->attachment);
+	source->role = GetUserId();
+	source->row_security = check_access(source->attachment, source->role);
 	catalogue_init_lookup_pin(&source->pin, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
@@ -302,13 +306,12 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 }
 
 /*
- * Checks that the current role may read all columns that are bound; returns
+ * Checks that a role may read all columns that are bound; returns
  * whether row-level security applies to it.
  */
 static bool
-check_access(const Attachment *attachment)
+check_access(const Attachment *attachment, Oid role)
 {
-	Oid role = GetUserId();
 	Oid checked_namespace = InvalidOid;
 	bool restricted = false;
 	ListCell *lc;
@@ -328,7 +331,7 @@ check_access(const Attachment *attachment)
 		}
 		if (!may_select(lookup, role))
 			catalogue_report_no_privilege(lookup->relid);
-		if (check_enable_rls(lookup->relid, InvalidOid, true) == RLS_ENABLED)
+		if (check_enable_rls(lookup->relid, role, true) == RLS_ENABLED)
 			restricted = true;
 	}
 
@@ -406,7 +409,7 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 static void
 pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
 {
-	LookupRequest request = {.attachment = source->attachment, .form = form};
+	LookupRequest request = {.attachment = source->attachment, .role = source->role, .form = form};
 	char *scope = NULL;
 
 	if (!universite->isnull)

@@ -2,8 +2,9 @@
  * content.c
  *		Reads the lookup tables into content that the cache can keep.
  *
- * One query reads them all, as the caller and under one snapshot, so that the
- * server itself applies every rule that holds for a plain SELECT.  It names
+ * One query reads them all, as the role that began the call and under one
+ * snapshot, so that the server itself applies every rule that holds for a plain
+ * SELECT.  It names
  * only the columns that the mapping binds: a wide one, such as a logo, is
  * never read.
  *
@@ -19,6 +20,7 @@
 #include "lookups/document.h"
 #include "names.h"
 #include "query.h"
+#include "rights.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
@@ -32,6 +34,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
@@ -72,17 +75,18 @@ static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
  * Locks the lookup tables and their partitions, and adds them to the
  * dependencies of their content.
  *
- * False where a change of a row may send no invalidation message: tables that
- * inherit from a lookup table, without being its partitions, do not have its
- * triggers.
+ * False where the content must not be cached: if row-level security applies to
+ * the role, or a change of a row may send no invalidation message, since tables
+ * that inherit from a lookup table, without being its partitions, do not have
+ * its triggers.
  */
 bool
-catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
+catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies)
 {
-	bool covered = true;
+	bool cacheable = true;
 	ListCell *lc;
 
-	foreach(lc, attachment->lookups)
+	foreach(lc, request->attachment->lookups)
 	{
 		LookupBinding *lookup = lfirst(lc);
 
@@ -98,21 +102,23 @@ catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
 						errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("lookup table of kind \"%s\" does not exist", lookup->kind),
 						errhint("Run SELECT * FROM catalogue.attach(%s) again.",
-								quote_literal_cstr(attachment->schema_name)));
+								quote_literal_cstr(request->attachment->schema_name)));
 				break;
 			default:
 				if (has_subclass(lookup->relid))
-					covered = false;
+					cacheable = false;
 		}
+		if (check_enable_rls(lookup->relid, request->role, true) == RLS_ENABLED)
+			cacheable = false;
 	}
 
-	return covered;
+	return cacheable;
 }
 
 /*
  * Reads what a request asks for, under a snapshot, into one chunk in "cxt".
  *
- * Raises what a SELECT by the caller raises.
+ * Raises what a SELECT by the role raises.
  */
 LookupContent *
 catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryContext cxt)
@@ -168,10 +174,13 @@ execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snap
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
+	SavedUser saved;
 
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
+	catalogue_switch_to_role(request->role, &saved);
 	catalogue_execute(lookup_query(request), &options);
+	catalogue_restore_user(&saved);
 	SPI_finish();
 	PopActiveSnapshot();
 }

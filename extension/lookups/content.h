@@ -19,6 +19,7 @@ typedef enum LookupForm
 typedef struct LookupRequest
 {
 	const Attachment *attachment;
+	Oid role; /* who began the call: reads the tables */
 	LookupForm form;
 	const char *scope; /* the university's id as text; NULL for all */
 	Datum scope_value; /* the same as it was given, where scope is set */
@@ -63,7 +64,7 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-extern bool catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies);
+extern bool catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies);
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
 											 MemoryContext cxt);
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
