@@ -4,7 +4,6 @@
  */
 #include "lookups/cache.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -17,29 +17,26 @@
 #include "lookups/cache.h"
 #include "lookups/sentinel.h"
 #include "lookups/statistics.h"
-#include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "catalog/pg_class.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_collation_d.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
-#include "catalog/pg_namespace.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
 /* The first argument of both functions, and what open() gets behind it. */
 #define ARG_UNIVERSITE 0
-#define ROWS_ARG_KIND 1				 /* the constant that take_kind_condition() took */
+#define ROWS_ARG_KIND 1				 /* from take_kind_condition() */
 #define DOCUMENT_ARG_KNOWN_VERSION 1 /* the function's second argument */
 
 /* Columns of cached_lookups_json(). */
@@ -306,8 +303,8 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 }
 
 /*
- * Checks that a role may read all columns that are bound; returns
- * whether row-level security applies to it.
+ * Checks that a role may read all columns that are bound; returns whether
+ * row-level security applies to it.
  */
 static bool
 check_access(const Attachment *attachment, Oid role)

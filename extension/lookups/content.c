@@ -22,13 +22,10 @@
 #include "query.h"
 #include "rights.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
@@ -274,8 +271,8 @@ init_receiver(RowReceiver *receiver, const Attachment *attachment)
 	receiver->pub.rStartup = start_rows;
 	receiver->pub.rShutdown = no_operation;
 	receiver->pub.rDestroy = no_operation;
-	receiver->pub.mydest =
-		DestCopyOut; /* there is none for extensions; DestNone would receive nothing */
+	/* There is no kind for extensions; DestNone would receive nothing. */
+	receiver->pub.mydest = DestCopyOut;
 
 	receiver->max_rows = 256;
 	receiver->rows = palloc(receiver->max_rows * sizeof(LookupRow));
