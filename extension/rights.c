@@ -1,6 +1,6 @@
 /*
  * rights.c
- *		What a role may do, and acting as the owner of a table.
+ *		What a role may do, and acting as another.
  */
 #include "rights.h"
 
@@ -15,6 +15,21 @@
 #include "utils/syscache.h"
 
 static Oid relation_owner(Oid relid);
+
+/*
+ * Acts as a role, which cannot be changed meanwhile unless it is the current
+ * one.
+ *
+ * To be undone by catalogue_restore_user(); after an ERROR the end of the
+ * (sub)transaction does that.
+ */
+void
+catalogue_switch_to_role(Oid role, SavedUser *saved)
+{
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	if (role != saved->userid)
+		SetUserIdAndSecContext(role, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE);
+}
 
 /*
  * Acts as the owner of a relation, as the server's own cascades do

@@ -1,6 +1,6 @@
 /*
  * rights.h
- *		What a role may do, and acting as the owner of a table.
+ *		What a role may do, and acting as another.
  */
 #ifndef CATALOGUE_RIGHTS_H
 #define CATALOGUE_RIGHTS_H
@@ -10,13 +10,14 @@
 #include "access/attnum.h"
 #include "nodes/parsenodes.h"
 
-/* Who was acting before catalogue_switch_to_owner(). */
+/* Who was acting before catalogue_switch_to_role() or catalogue_switch_to_owner(). */
 typedef struct SavedUser
 {
 	Oid userid;
 	int sec_context;
 } SavedUser;
 
+extern void catalogue_switch_to_role(Oid role, SavedUser *saved);
 extern void catalogue_switch_to_owner(Oid relid, SavedUser *saved);
 extern void catalogue_restore_user(const SavedUser *saved);
 

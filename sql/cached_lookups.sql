@@ -68,9 +68,9 @@ SELECT version = :'v1' AS same_in_another_session FROM cached_lookups_json();
 
 -- hits and misses
 CREATE FUNCTION cache_totals() RETURNS TABLE (hits bigint, misses bigint, invalidations bigint,
-	evictions bigint, bypasses bigint, late_fills bigint, entries bigint)
+	evictions bigint, bypasses bigint, discarded_loads bigint, entries bigint)
 	LANGUAGE sql AS $$
-	SELECT t.hits, t.misses, t.invalidations, t.evictions, t.bypasses, t.late_fills,
+	SELECT t.hits, t.misses, t.invalidations, t.evictions, t.bypasses, t.discarded_loads,
 		(SELECT count(*) FROM catalogue.cache_stats WHERE schema_name IS NOT NULL)
 	FROM catalogue.cache_stats t WHERE t.schema_name IS NULL
 $$;

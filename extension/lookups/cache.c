@@ -1,51 +1,44 @@
 /*
- * lookup_cache.c
- *		Content of the lookup tables, kept by each backend, never stale.
+ * cache.c
+ *		Content of the lookup tables, cached by each backend, never stale.
  *
- * Coherence.  A trigger on every lookup table sends, with the commit, a
- * relcache message for catalogue.lookup_sentinel; DDL on the tables sends
- * messages of their own.  The callback raises a counter.  A call first reads
- * the messages that have arrived and, where the counter has moved, forgets
- * everything; so it sees what was committed before it began.  A fill notes the
- * counter before it takes its snapshot, and its content is kept only if the
- * counter has not moved until the end.
+ * Coherence.  A change of a lookup table sends an invalidation message with
+ * its commit (sentinel.c), DDL on the tables sends others.  All entries share
+ * one set of dependencies, which covers every message that can concern any of
+ * them.  A call first accepts the messages that have arrived and, where they
+ * have made the dependencies stale, drops all entries; so it sees what was
+ * committed before it began.  A load adds what it reads to the dependencies
+ * before it takes its snapshot, and publishes its entry only if they are
+ * current, and still the same set, once it has read everything.
  *
- * Whose content it is.  A transaction that has an XID may see rows that
- * nobody else sees, also where no trigger tells of them.  What it reads is
- * provisional: good for itself, for everyone once it commits, dropped if it
- * or a part of it rolls back.  A transaction that wrote a lookup table, or
- * that reads through one snapshot (REPEATABLE READ and up), bypasses the
- * cache, as does a caller to whom row-level security applies.
+ * Visibility.  A transaction that has an XID may see rows that nobody else
+ * sees, also where no trigger covers them.  An entry that it loads is
+ * uncommitted: kept when the transaction commits, dropped when it or a part of
+ * it rolls back.  A transaction that wrote a lookup table, or that reads
+ * through one snapshot (REPEATABLE READ and up), bypasses the cache, as does a
+ * caller to whom row-level security applies.
  *
- * Memory.  Each entry has a memory context of its own, below lookup_cxt.  It
- * is immutable.  Pins keep it alive: an entry that was forgotten is freed by
- * the last pin.  A pin belongs to a memory context of the caller's, whose
- * reset releases it, so that no ERROR leaves one behind.  A fill builds its
- * entry below the caller's context and moves it here when nothing can fail
- * any more.
+ * Memory.  Each entry is immutable and has a memory context of its own.  A load
+ * builds it below the caller's context; it becomes a child of lookup_cxt when
+ * nothing can fail any more.  Pins keep it alive: an entry that was dropped or
+ * evicted while it is pinned is freed by the last pin.  A pin belongs to a
+ * memory context of the caller's, whose reset releases it, so that no ERROR
+ * leaves one behind.  The bound, catalogue.cache_size, holds for what later
+ * calls can find: published entries and the structures that find them.
  */
-#include "lookups/lookups.h"
+#include "lookups/cache.h"
 
-#include "names.h"
+#include "lookups/sentinel.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "commands/async.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "storage/sinval.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 typedef struct LookupKey
 {
@@ -58,9 +51,9 @@ typedef struct LookupEntry
 {
 	CachedThing base; /* (must be first) */
 	LookupKey key;
-	instr_time filled_at; /* monotonic */
+	instr_time loaded_at; /* monotonic */
 	uint64 hits;
-	bool provisional; /* read by a transaction that is not over */
+	bool uncommitted; /* loaded by the current transaction, which has an XID */
 	dlist_node recency;
 	Size bytes; /* of its memory context */
 	const LookupContent *content;
@@ -72,60 +65,48 @@ typedef struct LookupSlot
 	LookupEntry *entry;
 } LookupSlot;
 
-typedef struct LookupCounts
-{
-	uint64 hits;
-	uint64 misses;
-	uint64 invalidations; /* entries forgotten since a table has changed */
-	uint64 expiries;	  /* entries older than catalogue.lookup_ttl */
-	uint64 evictions;	  /* entries that had to make room */
-	uint64 bypasses;
-	uint64 late_fills; /* not kept: a table has changed meanwhile */
-} LookupCounts;
-
-static MemoryContext lookup_cxt = NULL; /* parent of everything */
-static MemoryContext index_cxt = NULL;	/* holds the hash and the list of relations */
-static HTAB *lookup_hash = NULL;
-static dlist_head entries = DLIST_STATIC_INIT(entries); /* latest used first */
-static Size entry_bytes = 0;							/* of all linked entries */
+static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before the first use */
+static MemoryContext index_cxt = NULL;	/* holds the hash and the dependencies */
+static HTAB *lookup_hash = NULL;		/* of LookupSlot: the published entries */
+static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used first */
+static Size entry_bytes = 0;							/* of all of them */
 static LookupCounts counts;
 
-/* What all linked entries were read from, and how often that has begun anew. */
+/* What all entries were read from; the version changes when the set is replaced. */
 static MemoryContext dependencies_cxt = NULL;
 static Dependencies *dependencies = NULL;
-static uint64 generation = 0;
+static uint64 dependencies_version = 0;
 
-/* Of the current transaction. */
-static bool wrote_lookups = false;
-static bool has_provisional = false;
-static TransactionId announced_xid = InvalidTransactionId; /* (sub)transaction */
+static bool has_uncommitted = false; /* whether an entry is uncommitted */
 
-PG_FUNCTION_INFO_V1(catalogue_lookup_changed);
-PG_FUNCTION_INFO_V1(catalogue_cache_stats);
-PG_FUNCTION_INFO_V1(catalogue_cache_reset);
-PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
-
-static void init_cache(void);
+static void create_cache(void);
 static bool transaction_may_use_cache(void);
 static LookupEntry *find_entry(const LookupRequest *request);
-static LookupEntry *fill_entry(const LookupRequest *request);
+static LookupEntry *load_entry(const LookupRequest *request);
 static LookupEntry *read_entry(const LookupRequest *request);
-static void link_entry(LookupEntry *entry);
-static void unlink_entry(LookupEntry *entry);
-static void forget_if_stale(void);
-static uint64 forget_entries(void);
-static void make_room(Size bytes);
+static void publish_entry(LookupEntry *entry);
+static void drop_entry(LookupEntry *entry);
+static void invalidate_if_stale(void);
+static uint64 drop_all_entries(void);
+static void evict_entries(Size bytes);
 static Size cache_limit(void);
 static Size cache_bytes(void);
 static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
-static void confirm_provisional(void);
-static void forget_provisional(void);
+static void keep_uncommitted(void);
+static void drop_uncommitted(void);
 static uint32 hash_key(const void *key, Size keysize);
 static int match_keys(const void *a, const void *b, Size keysize);
 static double entry_age(const LookupEntry *entry);
-static Datum seconds(double n);
+
+/* Called once, while the library is loaded. */
+void
+catalogue_lookup_cache_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}
 
 /* Makes a pin, which holds nothing yet, part of a memory context's life. */
 void
@@ -138,22 +119,22 @@ catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 /*
  * Pins content for a request, from the cache or from the tables.
  *
- * The caller's privileges have been checked.  With row_security the content
- * depends on who asks, and the cache has no part in it.
+ * The role's privileges have been checked.  With row_security the content
+ * depends on the role, and bypasses the cache.
  */
 void
 catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security)
 {
 	LookupEntry *entry;
 
-	if (lookup_hash == NULL)
-		init_cache();
+	if (lookup_cxt == NULL)
+		create_cache();
 
 	AcceptInvalidationMessages();
-	forget_if_stale();
+	invalidate_if_stale();
 	if (catalogue_lookup_ttl == 0)
-		counts.expiries += forget_entries();
-	make_room(0);
+		counts.expiries += drop_all_entries();
+	evict_entries(0);
 
 	if (row_security || !transaction_may_use_cache())
 	{
@@ -172,10 +153,10 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 	{
 		counts.misses++;
 		pin->cache = "miss";
-		entry = fill_entry(request);
+		entry = load_entry(request);
 	}
 
-	/* From here on nothing can fail; what is not linked goes with its last pin. */
+	/* From here on nothing can fail; what is not published is freed by its last pin. */
 	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
 	catalogue_pin(&pin->base, &entry->base);
 	pin->content = entry->content;
@@ -189,207 +170,84 @@ catalogue_unpin_lookups(LookupPin *pin)
 	catalogue_unpin(&pin->base);
 }
 
-/*
- * catalogue.lookup_changed() RETURNS trigger
- *
- * AFTER trigger on the lookup tables: tells every session, at commit, to
- * forget what it has cached.  One message is enough for a (sub)transaction;
- * where that rolls back, so do the rows.
- */
-Datum
-catalogue_lookup_changed(PG_FUNCTION_ARGS)
+/* Copies the counts and a description of each entry into the current memory context. */
+void
+catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
-	TransactionId xid = GetCurrentTransactionIdIfAny();
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(((TriggerData *) fcinfo->context)->tg_event))
-		ereport(ERROR,
-				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("function \"lookup_changed\" must be fired by an AFTER trigger"));
-
-	if (lookup_hash == NULL)
-		init_cache();
-
-	if (!TransactionIdIsValid(xid) || xid != announced_xid)
-	{
-		CacheInvalidateRelcacheByRelid(catalogue_member_relid("lookup_sentinel"));
-		if (catalogue_notify_lookups)
-			Async_Notify("catalogue_lookups", "");
-		wrote_lookups = true;
-		announced_xid = xid;
-	}
-
-	return PointerGetDatum(NULL);
-}
-
-/*
- * catalogue.cache_stats() RETURNS SETOF record
- *
- * This backend's totals in the first row, then a row for each entry, the
- * latest used first.
- */
-Datum
-catalogue_cache_stats(PG_FUNCTION_ARGS)
-{
-	enum
-	{
-		SCHEMA_NAME,
-		SCOPE,
-		FORM,
-		ROW_COUNT,
-		BYTES,
-		AGE,
-		EXPIRES_IN,
-		HITS,
-		MISSES,
-		INVALIDATIONS,
-		EXPIRIES,
-		EVICTIONS,
-		BYPASSES,
-		LATE_FILLS,
-		HIT_RATE,
-		NATTS
-	};
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum values[NATTS] = {0};
-	bool isnull[NATTS];
-	uint64 calls = counts.hits + counts.misses + counts.bypasses;
-	uint64 row_count = 0;
 	dlist_iter iter;
 
-	InitMaterializedSRF(fcinfo, 0);
-
-	if (lookup_hash == NULL)
-		init_cache();
+	if (lookup_cxt == NULL)
+		create_cache();
 	AcceptInvalidationMessages();
 
-	dlist_foreach(iter, &entries)
-		row_count += dlist_container(LookupEntry, recency, iter.cur)->content->nrows;
-
-	memset(isnull, false, sizeof(isnull));
-	isnull[SCHEMA_NAME] = isnull[SCOPE] = isnull[FORM] = isnull[AGE] = isnull[EXPIRES_IN] = true;
-	values[ROW_COUNT] = Int64GetDatum(row_count);
-	values[BYTES] = Int64GetDatum(cache_bytes());
-	values[HITS] = Int64GetDatum(counts.hits);
-	values[MISSES] = Int64GetDatum(counts.misses);
-	values[INVALIDATIONS] = Int64GetDatum(counts.invalidations);
-	values[EXPIRIES] = Int64GetDatum(counts.expiries);
-	values[EVICTIONS] = Int64GetDatum(counts.evictions);
-	values[BYPASSES] = Int64GetDatum(counts.bypasses);
-	values[LATE_FILLS] = Int64GetDatum(counts.late_fills);
-	values[HIT_RATE] = Float8GetDatum(calls == 0 ? 0 : (double) counts.hits / calls);
-	isnull[HIT_RATE] = calls == 0;
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
-
-	memset(isnull, true, sizeof(isnull));
-	memset(&isnull[FORM], false, (HITS - FORM + 1) * sizeof(bool));
+	stats->counts = counts;
+	stats->bytes = cache_bytes();
+	stats->entries = NIL;
 	dlist_foreach(iter, &entries)
 	{
-		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
-		char *schema = get_namespace_name(entry->key.schema);
-		NameData schema_name;
-		double age = entry_age(entry);
+		const LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
+		LookupEntryStats *copy = palloc(sizeof(LookupEntryStats));
 
-		isnull[SCHEMA_NAME] = schema == NULL;
-		if (schema != NULL)
-		{
-			namestrcpy(&schema_name, schema);
-			values[SCHEMA_NAME] = NameGetDatum(&schema_name);
-		}
-		isnull[SCOPE] = entry->key.scope == NULL;
-		if (entry->key.scope != NULL)
-			values[SCOPE] = CStringGetTextDatum(entry->key.scope);
-		values[FORM] = CStringGetTextDatum(entry->key.form == LOOKUP_ROWS ? "rows" : "document");
-		values[ROW_COUNT] = Int64GetDatum(entry->content->nrows);
-		values[BYTES] = Int64GetDatum(entry->bytes);
-		values[AGE] = seconds(age);
-		/* What has been invalidated goes at the next call. */
-		values[EXPIRES_IN] =
-			seconds(catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - age, 0) : 0);
-		values[HITS] = Int64GetDatum(entry->hits);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+		copy->schema = entry->key.schema;
+		copy->form = entry->key.form;
+		copy->scope = entry->key.scope != NULL ? pstrdup(entry->key.scope) : NULL;
+		copy->nrows = entry->content->nrows;
+		copy->bytes = entry->bytes;
+		copy->age = entry_age(entry);
+		/* Stale entries are dropped at the next call. */
+		copy->expires_in =
+			catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
+		copy->hits = entry->hits;
+		stats->entries = lappend(stats->entries, copy);
 	}
-
-	return (Datum) 0;
 }
 
-/*
- * catalogue.cache_reset() RETURNS void
- *
- * Forgets this backend's entries and sets its totals to zero.
- */
-Datum
-catalogue_cache_reset(PG_FUNCTION_ARGS)
+/* Drops all entries and sets the counts to zero. */
+void
+catalogue_reset_lookup_cache(void)
 {
-	forget_entries();
+	drop_all_entries();
 	memset(&counts, 0, sizeof(counts));
-
-	PG_RETURN_VOID();
 }
 
-/*
- * catalogue.sentinel_round_trip() RETURNS boolean
- *
- * Sends the sentinel's message through the server's queue, outside of any
- * transaction, and says whether it came back.  Every session forgets its
- * entries once for it.  Works on a standby too.
- */
-Datum
-catalogue_sentinel_round_trip(PG_FUNCTION_ARGS)
+/* Creates the cache, empty; an ERROR leaves nothing behind, and the next call starts over. */
+static void
+create_cache(void)
 {
 	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue sentinel", ALLOCSET_SMALL_SIZES);
-	Dependencies *on_sentinel = catalogue_begin_dependencies(cxt);
-	SharedInvalidationMessage message = {0};
-	bool came_back;
-
-	message.rc.id = SHAREDINVALRELCACHE_ID;
-	message.rc.dbId = MyDatabaseId;
-	message.rc.relId = catalogue_member_relid("lookup_sentinel");
-
-	AcceptInvalidationMessages();
-	catalogue_depend_on_relation(on_sentinel, message.rc.relId);
-	SendSharedInvalidMessages(&message, 1);
-	AcceptInvalidationMessages();
-	came_back = !catalogue_is_current(on_sentinel);
-	MemoryContextDelete(cxt);
-
-	PG_RETURN_BOOL(came_back);
-}
-
-/* Sets the cache up; after an ERROR it is set up again by the next call. */
-static void
-init_cache(void)
-{
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
+	MemoryContext child_cxt =
+		AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
+	MemoryContext empty_cxt =
+		AllocSetContextCreate(child_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
+	Dependencies *empty = catalogue_begin_dependencies(empty_cxt);
 	HASHCTL ctl = {
 		.keysize = sizeof(LookupKey),
 		.entrysize = sizeof(LookupSlot),
 		.hash = hash_key,
 		.match = match_keys,
+		.hcxt = child_cxt,
 	};
+	HTAB *hash = hash_create("catalogue lookup hash", 32, &ctl,
+							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 
-	MemoryContext cxt =
-		AllocSetContextCreate(CacheMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
-
-	index_cxt = AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
-	dependencies_cxt =
-		AllocSetContextCreate(index_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
-	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
-	ctl.hcxt = index_cxt;
-	lookup_hash = hash_create("catalogue lookup hash", 32, &ctl,
-							  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	/* From here on nothing can fail. */
+	MemoryContextSetParent(cxt, CacheMemoryContext);
 	lookup_cxt = cxt;
+	index_cxt = child_cxt;
+	dependencies_cxt = empty_cxt;
+	dependencies = empty;
+	lookup_hash = hash;
 }
 
 static bool
 transaction_may_use_cache(void)
 {
-	return catalogue_lookup_ttl > 0 && !wrote_lookups && !IsolationUsesXactSnapshot();
+	return catalogue_lookup_ttl > 0 && !catalogue_transaction_wrote_lookups() &&
+		   !IsolationUsesXactSnapshot();
 }
 
-/* The entry that answers a request, or NULL; an old one is dropped. */
+/* The published entry that answers a request, or NULL; one that has expired is dropped. */
 static LookupEntry *
 find_entry(const LookupRequest *request)
 {
@@ -404,7 +262,7 @@ find_entry(const LookupRequest *request)
 	if (entry_age(entry) >= catalogue_lookup_ttl)
 	{
 		counts.expiries++;
-		unlink_entry(entry);
+		drop_entry(entry);
 		return NULL;
 	}
 
@@ -412,44 +270,49 @@ find_entry(const LookupRequest *request)
 }
 
 /*
- * Reads an entry, and keeps it if it is still true and not too large.
+ * Reads an entry, and publishes it if it is current and not too large.
  *
- * What it is read from is registered before the snapshot is taken: what is
- * committed after that makes the dependencies stale, now or at the next call.
+ * What it is read from is added to the dependencies before the snapshot is
+ * taken: what is committed after that makes them stale, now or at the next
+ * call.
  */
 static LookupEntry *
-fill_entry(const LookupRequest *request)
+load_entry(const LookupRequest *request)
 {
-	bool covered;
-	uint64 noted;
+	bool cacheable;
+	uint64 version;
 	LookupEntry *entry;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		forget_if_stale();
-		noted = generation;
+		invalidate_if_stale();
+		version = dependencies_version;
 		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
-		catalogue_depend_on_relation(dependencies, catalogue_member_relid("lookup_sentinel"));
-		covered = catalogue_lock_lookups(request->attachment, dependencies);
+		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
+		cacheable = catalogue_lock_lookups(request, dependencies);
 	} while (!catalogue_end_reading(dependencies));
 
 	entry = read_entry(request);
 
-	/* The attachment was looked up before we depended on what it says. */
-	if (noted != generation || !catalogue_is_current(dependencies) ||
+	/*
+	 * A call nested in the load (by an output function, say) may have replaced
+	 * the dependencies.  The attachment was looked up before they covered it, so
+	 * it answers for itself.
+	 */
+	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
 		!catalogue_is_current(request->attachment->base.dependencies))
-		counts.late_fills++;
-	else if (covered && entry->bytes <= cache_limit() / 2)
+		counts.discarded_loads++;
+	else if (cacheable && entry->bytes <= cache_limit() / 2)
 	{
-		make_room(entry->bytes);
-		link_entry(entry);
+		evict_entries(entry->bytes);
+		publish_entry(entry);
 	}
 
 	return entry;
 }
 
-/* An entry that is neither linked nor pinned yet, below the current context. */
+/* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
 read_entry(const LookupRequest *request)
 {
@@ -459,7 +322,7 @@ read_entry(const LookupRequest *request)
 	Snapshot snapshot;
 
 	entry->base.cxt = cxt;
-	entry->base.dropped = true; /* until it is linked */
+	entry->base.dropped = true; /* until it is published */
 	entry->key.schema = request->attachment->schema;
 	entry->key.form = request->form;
 	if (request->scope != NULL)
@@ -467,20 +330,17 @@ read_entry(const LookupRequest *request)
 
 	/* The newest one, unless the transaction has but one. */
 	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
-	entry->provisional = TransactionIdIsValid(GetTopTransactionIdIfAny());
-	INSTR_TIME_SET_CURRENT(entry->filled_at);
+	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	INSTR_TIME_SET_CURRENT(entry->loaded_at);
 	entry->content = catalogue_read_lookups(request, snapshot, cxt);
 	entry->bytes = MemoryContextMemAllocated(cxt, false);
 
 	return entry;
 }
 
-/*
- * Makes an entry one that later calls find, unless a call within its own fill
- * (by an output function, say) has made one already.
- */
+/* Lets later calls find an entry, unless a call nested in its load has published the same. */
 static void
-link_entry(LookupEntry *entry)
+publish_entry(LookupEntry *entry)
 {
 	bool found;
 	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
@@ -493,11 +353,12 @@ link_entry(LookupEntry *entry)
 	entry->base.dropped = false;
 	entry_bytes += entry->bytes;
 	dlist_push_head(&entries, &entry->recency);
-	has_provisional |= entry->provisional;
+	has_uncommitted |= entry->uncommitted;
 }
 
+/* Removes a published entry; it is freed now, or by its last pin. */
 static void
-unlink_entry(LookupEntry *entry)
+drop_entry(LookupEntry *entry)
 {
 	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
 	dlist_delete(&entry->recency);
@@ -505,44 +366,44 @@ unlink_entry(LookupEntry *entry)
 	catalogue_drop_cached(&entry->base);
 }
 
-/* Unlinks everything if a table has changed since it was read. */
+/* Drops all entries if anything that they were read from has changed since. */
 static void
-forget_if_stale(void)
+invalidate_if_stale(void)
 {
 	if (catalogue_is_current(dependencies))
 		return;
 
-	counts.invalidations += forget_entries();
-	/* What begins anew fits into the block that a reset keeps: nothing can fail. */
+	counts.invalidations += drop_all_entries();
+	/* An empty set fits into the block that a reset keeps, so this cannot fail. */
 	MemoryContextReset(dependencies_cxt);
 	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	generation++;
+	dependencies_version++;
 }
 
-/* Unlinks everything; returns how many entries that were. */
+/* Drops all entries; returns how many they were. */
 static uint64
-forget_entries(void)
+drop_all_entries(void)
 {
-	uint64 forgotten = 0;
+	uint64 ndropped = 0;
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, &entries)
 	{
-		unlink_entry(dlist_container(LookupEntry, recency, iter.cur));
-		forgotten++;
+		drop_entry(dlist_container(LookupEntry, recency, iter.cur));
+		ndropped++;
 	}
 
-	return forgotten;
+	return ndropped;
 }
 
-/* Evicts the least recently used until so many bytes more fit in. */
+/* Evicts the least recently used entries until so many bytes more fit into the cache. */
 static void
-make_room(Size bytes)
+evict_entries(Size bytes)
 {
 	while (!dlist_is_empty(&entries) && cache_bytes() + bytes > cache_limit())
 	{
 		counts.evictions++;
-		unlink_entry(dlist_tail_element(LookupEntry, recency, &entries));
+		drop_entry(dlist_tail_element(LookupEntry, recency, &entries));
 	}
 }
 
@@ -552,7 +413,7 @@ cache_limit(void)
 	return (Size) catalogue_cache_size * 1024;
 }
 
-/* What the cache has allocated for what it may find again. */
+/* What counts against the limit: published entries, and the structures that find them. */
 static Size
 cache_bytes(void)
 {
@@ -566,18 +427,15 @@ at_transaction_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			confirm_provisional();
+			keep_uncommitted();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			forget_provisional();
+			drop_uncommitted();
 			break;
 		default:
-			return;
+			break;
 	}
-
-	wrote_lookups = false;
-	announced_xid = InvalidTransactionId;
 }
 
 static void
@@ -585,39 +443,40 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransacti
 					  void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		forget_provisional();
+		drop_uncommitted();
 }
 
-/* What the transaction saw of its own is everyone's now. */
+/* The transaction has committed what its entries show. */
 static void
-confirm_provisional(void)
+keep_uncommitted(void)
 {
 	dlist_iter iter;
 
-	if (!has_provisional)
+	if (!has_uncommitted)
 		return;
 
 	dlist_foreach(iter, &entries)
-		dlist_container(LookupEntry, recency, iter.cur)->provisional = false;
-	has_provisional = false;
+		dlist_container(LookupEntry, recency, iter.cur)->uncommitted = false;
+	has_uncommitted = false;
 }
 
+/* A transaction or subtransaction has rolled back what its entries may show. */
 static void
-forget_provisional(void)
+drop_uncommitted(void)
 {
 	dlist_mutable_iter iter;
 
-	if (!has_provisional)
+	if (!has_uncommitted)
 		return;
 
 	dlist_foreach_modify(iter, &entries)
 	{
 		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
 
-		if (entry->provisional)
-			unlink_entry(entry);
+		if (entry->uncommitted)
+			drop_entry(entry);
 	}
-	has_provisional = false;
+	has_uncommitted = false;
 }
 
 static uint32
@@ -645,24 +504,14 @@ match_keys(const void *a, const void *b, Size keysize)
 	return strcmp(ka->scope, kb->scope);
 }
 
-/* In seconds, by a clock that nobody sets. */
+/* In seconds, by a monotonic clock. */
 static double
 entry_age(const LookupEntry *entry)
 {
 	instr_time age;
 
 	INSTR_TIME_SET_CURRENT(age);
-	INSTR_TIME_SUBTRACT(age, entry->filled_at);
+	INSTR_TIME_SUBTRACT(age, entry->loaded_at);
 
 	return INSTR_TIME_GET_DOUBLE(age);
-}
-
-static Datum
-seconds(double n)
-{
-	Interval *interval = palloc0(sizeof(Interval));
-
-	interval->time = (TimeOffset) (n * USECS_PER_SEC);
-
-	return IntervalPGetDatum(interval);
 }

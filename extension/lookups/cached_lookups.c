@@ -4,40 +4,40 @@
  *
  * The privileges that a SELECT from the lookup tables needs are checked for
  * every execution, hit or miss: USAGE of their schema, SELECT on the table or
- * on the columns that are bound.
+ * on the columns that are bound.  They are those of the role that begins it,
+ * as are the rows under row-level security; a cursor may be fetched from by
+ * another.
  *
  * Lifetime: a source has a memory context of its own, below the one that was
  * current when it began, and its pin on cached content belongs to that.  The
  * values that it hands out point into the content: good until it is closed.
  */
-#include "lookups/lookups.h"
-#include "names.h"
+#include "lookups/cached_lookups.h"
+
+#include "lookups/cache.h"
+#include "lookups/sentinel.h"
+#include "lookups/statistics.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "catalog/pg_class.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_collation_d.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
-#include "catalog/pg_namespace.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
-/* Arguments of both functions. */
-enum
-{
-	ARG_UNIVERSITE,
-	ARG_KNOWN_VERSION,			  /* cached_lookups_json() only */
-	ARG_KIND = ARG_UNIVERSITE + 1 /* of cached_lookups() alone: the kind that is wanted */
-};
+/* The first argument of both functions, and what open() gets behind it. */
+#define ARG_UNIVERSITE 0
+#define ROWS_ARG_KIND 1				 /* from take_kind_condition() */
+#define DOCUMENT_ARG_KNOWN_VERSION 1 /* the function's second argument */
 
 /* Columns of cached_lookups_json(). */
 enum
@@ -54,10 +54,11 @@ typedef struct LookupSource
 	Oid universite_type;
 	int ncolumns; /* that next() stores, from 0 */
 	AttrNumber columns[LOOKUP_ROW_NATTS];
-	bool row_security; /* applies to the caller */
+	Oid role;		   /* that began the execution */
+	bool row_security; /* applies to it */
 	LookupPin pin;	   /* holds content while the source is open */
-	uint64 position;   /* of the next row */
-	uint64 end;
+	uint64 position;   /* of the next row, in the content */
+	uint64 end;		   /* of the rows to return */
 } LookupSource;
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
@@ -66,17 +67,18 @@ PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
 static const Attachment *attachment_with_lookups(Oid funcid);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static List *take_kind(Index rti, List **conditions);
+static List *take_kind_condition(Index rti, List **conditions);
+static Const *kind_constant(Expr *condition, Index rti);
+static bool is_kind_column(Node *expr, Index rti);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 							   int ncolumns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 								   int ncolumns);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
 								  const AttrNumber *columns, int ncolumns);
-static bool check_access(const Attachment *attachment);
+static bool check_access(const Attachment *attachment, Oid role);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
-static void select_kind(LookupSource *source, const text *wanted);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
@@ -90,7 +92,7 @@ static void explain_source(TupleSource *base, List *args, ExplainState *es);
 static const TupleSourceMethods row_source = {
 	.function = catalogue_cached_lookups,
 	.estimate = estimate_rows,
-	.take_conditions = take_kind,
+	.take_conditions = take_kind_condition,
 	.begin = begin_rows,
 	.open = open_rows,
 	.next = next_row,
@@ -115,6 +117,8 @@ catalogue_lookups_init(void)
 {
 	catalogue_register_tuple_source(&row_source);
 	catalogue_register_tuple_source(&document_source);
+	catalogue_lookup_cache_init();
+	catalogue_lookup_sentinel_init();
 	catalogue_lookup_statistics_init();
 }
 
@@ -191,45 +195,69 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 }
 
 /*
- * Takes the condition kind = constant; its value is NULL where there is none.
+ * Takes a condition kind = constant out of the plan's, since open_rows() finds
+ * the rows of a kind faster than the plan can filter them.  Returns its
+ * constant, which open_rows() gets as a further argument; NULL where the query
+ * has no such condition.  If it has several, the others stay with the plan.
  */
 static List *
-take_kind(Index rti, List **conditions)
+take_kind_condition(Index rti, List **conditions)
 {
-	Expr *value = NULL;
 	ListCell *lc;
 
 	foreach(lc, *conditions)
 	{
-		OpExpr *condition = lfirst(lc);
-		Node *left;
-		Node *right;
+		Const *kind = kind_constant(lfirst(lc), rti);
 
-		/* Where equal texts have equal bytes: the source compares those. */
-		if (!IsA(condition, OpExpr) || condition->opno != TextEqualOperator ||
-			!get_collation_isdeterministic(condition->inputcollid))
-			continue;
-
-		left = linitial(condition->args);
-		right = lsecond(condition->args);
-		if (IsA(left, Const))
-		{
-			left = lsecond(condition->args);
-			right = linitial(condition->args);
-		}
-		if (IsA(left, Var) && ((Var *) left)->varno == rti &&
-			((Var *) left)->varattno == LOOKUP_ROW_KIND + 1 && ((Var *) left)->varlevelsup == 0 &&
-			IsA(right, Const) && !((Const *) right)->constisnull)
+		if (kind != NULL)
 		{
 			*conditions = foreach_delete_current(*conditions, lc);
-			value = (Expr *) right;
-			break;
+			return list_make1(kind);
 		}
 	}
-	if (value == NULL)
-		value = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
 
-	return list_make1(value);
+	return list_make1(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
+}
+
+/*
+ * The constant of a condition kind = constant or constant = kind; NULL for
+ * every other condition.
+ *
+ * The source compares bytes, so the collation must be one in which texts are
+ * equal only if their bytes are.  A NULL constant is left to the plan: it would
+ * tell open_rows() that there is no condition.
+ */
+static Const *
+kind_constant(Expr *condition, Index rti)
+{
+	OpExpr *op = (OpExpr *) condition;
+	Node *left;
+	Node *right;
+	Const *constant;
+
+	if (!IsA(condition, OpExpr) || op->opno != TextEqualOperator ||
+		!get_collation_isdeterministic(op->inputcollid))
+		return NULL;
+
+	left = linitial(op->args);
+	right = lsecond(op->args);
+	if (is_kind_column(left, rti) && IsA(right, Const))
+		constant = (Const *) right;
+	else if (is_kind_column(right, rti) && IsA(left, Const))
+		constant = (Const *) left;
+	else
+		return NULL;
+
+	return constant->constisnull ? NULL : constant;
+}
+
+static bool
+is_kind_column(Node *expr, Index rti)
+{
+	Var *var = (Var *) expr;
+
+	return IsA(expr, Var) && var->varno == rti && var->varattno == LOOKUP_ROW_KIND + 1 &&
+		   var->varlevelsup == 0;
 }
 
 static TupleSource *
@@ -244,6 +272,7 @@ begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	return &begin_source(funcid, &document_source, columns, ncolumns)->base;
 }
 
+/* Begins either source; the columns are as in TupleSourceMethods. */
 static LookupSource *
 begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *columns, int ncolumns)
 {
@@ -265,7 +294,8 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 	source->attachment = attachment_with_lookups(funcid);
 	get_func_signature(funcid, &argtypes, &nargs);
 	source->universite_type = argtypes[ARG_UNIVERSITE];
-	source->row_security = check_access(source->attachment);
+	source->role = GetUserId();
+	source->row_security = check_access(source->attachment, source->role);
 	catalogue_init_lookup_pin(&source->pin, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
@@ -273,13 +303,12 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 }
 
 /*
- * Checks that the current role may read all that is bound; says whether
- * row-level security decides which rows those are.
+ * Checks that a role may read all columns that are bound; returns whether
+ * row-level security applies to it.
  */
 static bool
-check_access(const Attachment *attachment)
+check_access(const Attachment *attachment, Oid role)
 {
-	Oid role = GetUserId();
 	Oid checked_namespace = InvalidOid;
 	bool restricted = false;
 	ListCell *lc;
@@ -299,13 +328,14 @@ check_access(const Attachment *attachment)
 		}
 		if (!may_select(lookup, role))
 			catalogue_report_no_privilege(lookup->relid);
-		if (check_enable_rls(lookup->relid, InvalidOid, true) == RLS_ENABLED)
+		if (check_enable_rls(lookup->relid, role, true) == RLS_ENABLED)
 			restricted = true;
 	}
 
 	return restricted;
 }
 
+/* Whether a role may read the columns of a lookup table that are bound. */
 static bool
 may_select(const LookupBinding *lookup, Oid role)
 {
@@ -313,9 +343,13 @@ may_select(const LookupBinding *lookup, Oid role)
 	AttrNumber columns[lengthof(names)];
 	int n = 0;
 
+	/* The common case needs no column numbers, which take longer to look up. */
+	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
+		return true;
+
 	for (int i = 0; i < lengthof(names); i++)
 	{
-		/* The query that reads the tables says what it thinks of a missing column. */
+		/* The query that reads the tables raises the error for a missing column. */
 		AttrNumber attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
 
 		if (attnum != InvalidAttrNumber)
@@ -325,51 +359,34 @@ may_select(const LookupBinding *lookup, Oid role)
 	return catalogue_may_select(lookup->relid, role, columns, n);
 }
 
+/* Opens all rows of the content, or those of the kind that the query asks for. */
 static void
 open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
+	const LookupContent *content;
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
-	source->end = source->pin.content->nrows;
-	if (nargs > ARG_KIND && !args[ARG_KIND].isnull)
-		select_kind(source, DatumGetTextPP(args[ARG_KIND].value));
-}
-
-/* Narrows a source to the run of rows of one kind, if there is any. */
-static void
-select_kind(LookupSource *source, const text *wanted)
-{
-	const LookupContent *content = source->pin.content;
-	uint64 start = 0;
-
-	source->end = 0;
-	while (start < content->nrows)
-	{
-		uint64 end = start + 1;
-		const text *kind = (const text *) DatumGetPointer(
-			catalogue_lookup_value(content, content->rows[start].values[LOOKUP_ROW_KIND]));
-
-		while (end < content->nrows && content->rows[end].values[LOOKUP_ROW_KIND] ==
-										   content->rows[start].values[LOOKUP_ROW_KIND])
-			end++;
-		if (VARSIZE_ANY_EXHDR(kind) == VARSIZE_ANY_EXHDR(wanted) &&
-			memcmp(VARDATA_ANY(kind), VARDATA_ANY(wanted), VARSIZE_ANY_EXHDR(kind)) == 0)
-		{
-			source->position = start;
-			source->end = end;
-			return;
-		}
-		start = end;
-	}
+	content = source->pin.content;
 	source->position = 0;
+	source->end = content->nrows;
+
+	/* A call that is not answered by a plan node has no conditions. */
+	if (nargs > ROWS_ARG_KIND && !args[ROWS_ARG_KIND].isnull)
+	{
+		const text *kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
+
+		catalogue_find_kind(content, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind), &source->position,
+							&source->end);
+	}
 }
 
+/* Opens the document, unless the caller knows its version. */
 static void
 open_document(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
-	const NullableDatum *known = &args[ARG_KNOWN_VERSION];
+	const NullableDatum *known = &args[DOCUMENT_ARG_KNOWN_VERSION];
 	bool is_known = false;
 
 	pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
@@ -385,13 +402,15 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 		if ((Pointer) theirs != DatumGetPointer(known->value))
 			pfree(theirs);
 	}
+	source->position = 0;
 	source->end = is_known ? 0 : 1;
 }
 
+/* Pins what a call with this university returns. */
 static void
 pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
 {
-	LookupRequest request = {.attachment = source->attachment, .form = form};
+	LookupRequest request = {.attachment = source->attachment, .role = source->role, .form = form};
 	char *scope = NULL;
 
 	if (!universite->isnull)
@@ -406,7 +425,6 @@ pin_content(LookupSource *source, LookupForm form, const NullableDatum *universi
 	}
 
 	catalogue_pin_lookups(&source->pin, &request, source->row_security);
-	source->position = 0;
 	if (scope != NULL)
 		pfree(scope);
 }
@@ -443,7 +461,7 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 	return true;
 }
 
-/* Points an empty slot's columns into the content, at values with these offsets. */
+/* Stores a virtual tuple whose values, at these offsets, stay in the content. */
 static void
 store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot)
 {
@@ -474,7 +492,7 @@ end_source(TupleSource *base)
 static void
 explain_rows(TupleSource *base, List *args, ExplainState *es)
 {
-	const char *kind = list_nth(args, ARG_KIND);
+	const char *kind = list_nth(args, ROWS_ARG_KIND);
 
 	if (kind != NULL)
 		ExplainPropertyText("Kind", kind, es);

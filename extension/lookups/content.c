@@ -1,50 +1,39 @@
 /*
- * lookup_content.c
+ * content.c
  *		Reads the lookup tables into content that the cache can keep.
  *
- * One query reads them all, as the caller and under one snapshot, so that the
- * server itself applies every rule that holds for a plain SELECT.  It names
+ * One query reads them all, as the role that began the call and under one
+ * snapshot, so that the server itself applies every rule that holds for a plain
+ * SELECT.  It names
  * only the columns that the mapping binds: a wide one, such as a logo, is
  * never read.
  *
  * Order of rows: kinds in tree order, then nom, then id, the last two by the
  * bytes of their text (collation "C"), so that it is the same on every server.
  *
- * The document is one JSON object: for each kind an object with the lookups
- * under their ids,
- *		{"universites": {"ucad": {"id": "ucad", "code": "UCAD", "nom": "...",
- *		 "parent_id": null}, ...}, "ufrs": {...}, ...}
- * Its version is a 128-bit hash of these very bytes, so that it is the same
- * in every session, on every standby and after a restart.
- *
- * Lifetime: everything lives in a context of its own that goes at the end;
- * only the finished content is allocated where the caller wants it.  Locks
+ * Lifetime: a load has a memory context of its own, deleted at its end; only
+ * the finished content is allocated where the caller wants it.  Locks
  * are held to the end of the transaction, as a query's are.
  */
-#include "lookups/lookups.h"
+#include "lookups/content.h"
 
+#include "lookups/document.h"
 #include "names.h"
 #include "query.h"
+#include "rights.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
-
-/* Bytes of the hash that a version shows, in hexadecimal digits. */
-#define VERSION_BYTES 16
 
 /* Columns of the query's result. */
 enum
@@ -68,7 +57,7 @@ typedef struct RowReceiver
 	StringInfoData values;
 } RowReceiver;
 
-static void read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
+static void execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
 static char *lookup_query(const LookupRequest *request);
 static void append_scope(StringInfo query, const List *lookups, int depth);
 static const char *scope_operator(const LookupBinding *lookup);
@@ -78,28 +67,23 @@ static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void no_operation(DestReceiver *self);
 static uint32 append_text(StringInfo values, text *value);
 static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
-static LookupContent *make_document(const RowReceiver *receiver, const Attachment *attachment,
-									MemoryContext cxt);
-static void append_lookup(StringInfo document, const RowReceiver *receiver, const LookupRow *row,
-						  StringInfo scratch);
-static void append_json_value(StringInfo document, const RowReceiver *receiver, uint32 offset,
-							  StringInfo scratch);
-static text *content_version(const StringInfoData *document);
 
 /*
- * Locks the lookup tables and their partitions: what content depends on.
+ * Locks the lookup tables and their partitions, and adds them to the
+ * dependencies of their content.
  *
- * False where a change of a row may raise no message at all: the row triggers
- * of a table are not those of the tables that inherit from it, unless they are
- * its partitions.
+ * False where the content must not be cached: if row-level security applies to
+ * the role, or a change of a row may send no invalidation message, since tables
+ * that inherit from a lookup table, without being its partitions, do not have
+ * its triggers.
  */
 bool
-catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
+catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies)
 {
-	bool covered = true;
+	bool cacheable = true;
 	ListCell *lc;
 
-	foreach(lc, attachment->lookups)
+	foreach(lc, request->attachment->lookups)
 	{
 		LookupBinding *lookup = lfirst(lc);
 
@@ -115,46 +99,70 @@ catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies)
 						errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("lookup table of kind \"%s\" does not exist", lookup->kind),
 						errhint("Run SELECT * FROM catalogue.attach(%s) again.",
-								quote_literal_cstr(attachment->schema_name)));
+								quote_literal_cstr(request->attachment->schema_name)));
 				break;
 			default:
 				if (has_subclass(lookup->relid))
-					covered = false;
+					cacheable = false;
 		}
+		if (check_enable_rls(lookup->relid, request->role, true) == RLS_ENABLED)
+			cacheable = false;
 	}
 
-	return covered;
+	return cacheable;
 }
 
 /*
  * Reads what a request asks for, under a snapshot, into one chunk in "cxt".
  *
- * The tables are locked already.  Raises what a SELECT by the caller raises.
+ * Raises what a SELECT by the role raises.
  */
 LookupContent *
 catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryContext cxt)
 {
-	MemoryContext fill_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup fill",
+	MemoryContext load_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
 												   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext oldcxt = MemoryContextSwitchTo(fill_cxt);
+	MemoryContext oldcxt = MemoryContextSwitchTo(load_cxt);
 	RowReceiver receiver;
 	LookupContent *content;
 
 	init_receiver(&receiver, request->attachment);
-	read_rows(&receiver, request, snapshot);
+	execute_query(&receiver, request, snapshot);
 	if (request->form == LOOKUP_ROWS)
 		content = make_rows(&receiver, cxt);
 	else
-		content = make_document(&receiver, request->attachment, cxt);
+		content = catalogue_make_document(make_rows(&receiver, load_cxt), request->attachment, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
-	MemoryContextDelete(fill_cxt);
+	MemoryContextDelete(load_cxt);
 
 	return content;
 }
 
+/*
+ * Finds the rows of one kind, from start to before end; none where they are equal.
+ */
+void
+catalogue_find_kind(const LookupContent *content, const char *kind, Size length, uint64 *start,
+					uint64 *end)
+{
+	for (*start = 0; *start < content->nrows; *start = *end)
+	{
+		uint32 offset = content->rows[*start].values[LOOKUP_ROW_KIND];
+		const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
+
+		*end = *start + 1;
+		while (*end < content->nrows && content->rows[*end].values[LOOKUP_ROW_KIND] == offset)
+			(*end)++;
+		if (VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), kind, length) == 0)
+			return;
+	}
+	*end = *start;
+}
+
+/* Runs the query that reads the tables; its rows go to the receiver. */
 static void
-read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
+execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
 {
 	const NullableDatum scope = {.value = request->scope_value};
 	SPIExecuteOptions options = {
@@ -163,10 +171,13 @@ read_rows(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
+	SavedUser saved;
 
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
+	catalogue_switch_to_role(request->role, &saved);
 	catalogue_execute(lookup_query(request), &options);
+	catalogue_restore_user(&saved);
 	SPI_finish();
 	PopActiveSnapshot();
 }
@@ -184,7 +195,7 @@ lookup_query(const LookupRequest *request)
 	{
 		const LookupBinding *lookup = list_nth(lookups, i);
 
-		/* What has no parent belongs to no university. */
+		/* Rows without a parent_id belong to no university. */
 		if (request->scope != NULL && i > 0 && lookup->parent == NULL)
 			break;
 
@@ -251,6 +262,7 @@ scope_operator(const LookupBinding *lookup)
 	return catalogue_operator_name(type->eq_opr);
 }
 
+/* Starts with no rows, and with the kinds of the attachment as the first values. */
 static void
 init_receiver(RowReceiver *receiver, const Attachment *attachment)
 {
@@ -259,7 +271,8 @@ init_receiver(RowReceiver *receiver, const Attachment *attachment)
 	receiver->pub.rStartup = start_rows;
 	receiver->pub.rShutdown = no_operation;
 	receiver->pub.rDestroy = no_operation;
-	receiver->pub.mydest = DestCopyOut; /* no kind is meant for extensions; not DestNone */
+	/* There is no kind for extensions; DestNone would receive nothing. */
+	receiver->pub.mydest = DestCopyOut;
 
 	receiver->max_rows = 256;
 	receiver->rows = palloc(receiver->max_rows * sizeof(LookupRow));
@@ -323,7 +336,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
-/* Appends a value as it would lie in a tuple; returns its offset. */
+/* Appends a value in the format that it has in a tuple; returns its offset. */
 static uint32
 append_text(StringInfo values, text *value)
 {
@@ -352,6 +365,7 @@ append_text(StringInfo values, text *value)
 	return offset;
 }
 
+/* Copies what was received into one chunk. */
 static LookupContent *
 make_rows(const RowReceiver *receiver, MemoryContext cxt)
 {
@@ -367,119 +381,4 @@ make_rows(const RowReceiver *receiver, MemoryContext cxt)
 	memcpy((char *) content + values, receiver->values.data, receiver->values.len);
 
 	return content;
-}
-
-/*
- * An object for every kind, also where it has no rows.  Its key is the kind's
- * plural as in French: with an "s", unless the kind ends in s, x or z.
- */
-static LookupContent *
-make_document(const RowReceiver *receiver, const Attachment *attachment, MemoryContext cxt)
-{
-	StringInfoData document;
-	StringInfoData scratch;
-	uint64 i = 0;
-	text *version;
-	Size values = MAXALIGN(offsetof(LookupContent, rows));
-	Size version_offset;
-	Size size;
-	LookupContent *content;
-
-	/* An unused word, so that the document has not the offset of NULL; its header. */
-	initStringInfo(&document);
-	initStringInfo(&scratch);
-	appendStringInfoSpaces(&document, VARHDRSZ + VARHDRSZ);
-	appendStringInfoChar(&document, '{');
-	for (int k = 0; k < list_length(attachment->lookups); k++)
-	{
-		const LookupBinding *lookup = list_nth(attachment->lookups, k);
-		size_t length = strlen(lookup->kind);
-		bool plural = length > 0 && strchr("sxz", lookup->kind[length - 1]) != NULL;
-
-		if (k > 0)
-			appendStringInfoString(&document, ", ");
-		escape_json(&document, psprintf("%s%s", lookup->kind, plural ? "" : "s"));
-		appendStringInfoString(&document, ": {");
-		for (bool first = true;
-			 i < receiver->nrows && receiver->rows[i].values[LOOKUP_ROW_KIND] == receiver->kinds[k];
-			 i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			/* What has no id has no place in a dictionary. */
-			if (receiver->rows[i].values[LOOKUP_ROW_ID] == 0)
-				continue;
-			if (!first)
-				appendStringInfoString(&document, ", ");
-			append_lookup(&document, receiver, &receiver->rows[i], &scratch);
-			first = false;
-		}
-		appendStringInfoChar(&document, '}');
-	}
-	appendStringInfoChar(&document, '}');
-
-	SET_VARSIZE(document.data + VARHDRSZ, document.len - VARHDRSZ);
-	version = content_version(&document);
-
-	version_offset = INTALIGN(document.len);
-	size = values + version_offset + VARSIZE(version);
-	content = MemoryContextAllocHuge(cxt, size);
-	memset(content, 0, offsetof(LookupContent, rows));
-	content->size = size;
-	content->values = values;
-	content->nrows = receiver->nrows;
-	content->document = VARHDRSZ;
-	content->version = version_offset;
-	memcpy((char *) content + values, document.data, document.len);
-	memcpy((char *) content + values + version_offset, version, VARSIZE(version));
-
-	return content;
-}
-
-/* "id": {"id": ..., "code": ..., "nom": ..., "parent_id": ...} */
-static void
-append_lookup(StringInfo document, const RowReceiver *receiver, const LookupRow *row,
-			  StringInfo scratch)
-{
-	append_json_value(document, receiver, row->values[LOOKUP_ROW_ID], scratch);
-	appendStringInfoString(document, ": {\"id\": ");
-	append_json_value(document, receiver, row->values[LOOKUP_ROW_ID], scratch);
-	appendStringInfoString(document, ", \"code\": ");
-	append_json_value(document, receiver, row->values[LOOKUP_ROW_CODE], scratch);
-	appendStringInfoString(document, ", \"nom\": ");
-	append_json_value(document, receiver, row->values[LOOKUP_ROW_NOM], scratch);
-	appendStringInfoString(document, ", \"parent_id\": ");
-	append_json_value(document, receiver, row->values[LOOKUP_ROW_PARENT_ID], scratch);
-	appendStringInfoChar(document, '}');
-}
-
-static void
-append_json_value(StringInfo document, const RowReceiver *receiver, uint32 offset,
-				  StringInfo scratch)
-{
-	const char *value = receiver->values.data + offset;
-
-	if (offset == 0)
-	{
-		appendStringInfoString(document, "null");
-		return;
-	}
-
-	/* escape_json() wants a terminated string */
-	resetStringInfo(scratch);
-	appendBinaryStringInfo(scratch, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-	escape_json(document, scratch->data);
-}
-
-/* The first half of SHA-256, which has no build without it. */
-static text *
-content_version(const StringInfoData *document)
-{
-	bytea *hash = DatumGetByteaPP(
-		DirectFunctionCall1(sha256_bytea, PointerGetDatum(document->data + VARHDRSZ)));
-	text *version = palloc(VARHDRSZ + 2 * VERSION_BYTES);
-
-	SET_VARSIZE(version, VARHDRSZ + 2 * VERSION_BYTES);
-	hex_encode(VARDATA_ANY(hash), VERSION_BYTES, VARDATA(version));
-
-	return version;
 }

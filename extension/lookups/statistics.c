@@ -1,15 +1,19 @@
 /*
- * lookup_statistics.c
- *		What the planner shall believe about the columns of cached_lookups().
+ * statistics.c
+ *		Statistics of the columns of cached_lookups(), for the planner.
  *
- * A function's columns have no statistics, and the planner's guesses are far
+ * A function's columns have no statistics, and the planner's defaults are far
  * off: kind = 'filiere' would select one row in 200 where it selects most, and
- * a join on id would not be known to be one on a key.  So a hook answers with
- * statistics made up on the spot from the sizes of the lookup tables: the most
- * common kinds are all of them, and the ids are unique.
+ * a join on id would not be known to be one on a key.  So a hook returns
+ * statistics computed from the sizes of the lookup tables: the list of most
+ * common kinds holds all of them, and the ids are unique.
  *
- * The tuples live in the planner's memory and are freed by it.
+ * The tuples are allocated in the planner's memory context and freed by it.
  */
+#include "lookups/statistics.h"
+
+#include "lookups/cached_lookups.h"
+#include "lookups/content.h"
 #include "scan/tuple_source.h"
 
 #include "access/htup_details.h"
@@ -19,7 +23,6 @@
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
-#include "lookups/lookups.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -45,7 +48,7 @@ catalogue_lookup_statistics_init(void)
 	get_relation_stats_hook = lookup_column_statistics;
 }
 
-/* Rows of a lookup table, as of the last ANALYZE. */
+/* Number of rows of a lookup table, as of the last VACUUM or ANALYZE. */
 double
 catalogue_lookup_table_rows(const LookupBinding *lookup)
 {
@@ -61,6 +64,7 @@ catalogue_lookup_table_rows(const LookupBinding *lookup)
 	return rows;
 }
 
+/* The hook: statistics of kind and id where the relation is a call of cached_lookups(). */
 static bool
 lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 						 VariableStatData *vardata)
@@ -86,7 +90,7 @@ lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnu
 
 	vardata->statsTuple = statistics;
 	vardata->freefunc = heap_freetuple;
-	/* They tell sizes of tables, which pg_class tells everyone. */
+	/* They show no more than sizes of tables, which everyone can read in pg_class. */
 	vardata->acl_ok = true;
 
 	return true;
@@ -100,7 +104,7 @@ is_cached_lookups(Oid funcid)
 	return number >= 0 && catalogue_tuple_source(number)->function == catalogue_cached_lookups;
 }
 
-/* Every kind with its share of the rows; NULL while nothing is known. */
+/* Every kind with its share of the rows; NULL where no table has been analyzed. */
 static HeapTuple
 kind_statistics(const Attachment *attachment)
 {
@@ -138,7 +142,7 @@ kind_statistics(const Attachment *attachment)
 	return form_statistics(values, isnull);
 }
 
-/* Unique: minus one times the number of rows. */
+/* Unique: stadistinct is minus one, which stands for the number of rows. */
 static HeapTuple
 id_statistics(void)
 {
@@ -150,7 +154,7 @@ id_statistics(void)
 	return form_statistics(values, isnull);
 }
 
-/* Statistics with no slot used: zero, but for numbers and values, NULL. */
+/* Statistics with no slot in use: stanumbers and stavalues are NULL, the rest is zero. */
 static void
 init_statistics(Datum *values, bool *isnull, float4 distinct)
 {

@@ -4,7 +4,7 @@
 ---------------------------------------------------------------------------
 
 CREATE TABLE catalogue.lookup_sentinel ();
-COMMENT ON TABLE catalogue.lookup_sentinel IS 'always empty: its invalidation messages tell sessions to forget cached lookups';
+COMMENT ON TABLE catalogue.lookup_sentinel IS 'always empty: its invalidation messages tell sessions to invalidate cached lookups';
 
 CREATE FUNCTION catalogue.lookup_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'catalogue_lookup_changed';
@@ -13,7 +13,7 @@ COMMENT ON FUNCTION catalogue.lookup_changed() IS 'invalidates cached lookups in
 CREATE FUNCTION catalogue.cache_stats()
 	RETURNS TABLE (schema_name name, scope text, form text, row_count bigint, bytes bigint,
 		age interval, expires_in interval, hits bigint, misses bigint, invalidations bigint,
-		expiries bigint, evictions bigint, bypasses bigint, late_fills bigint,
+		expiries bigint, evictions bigint, bypasses bigint, discarded_loads bigint,
 		hit_rate double precision)
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'catalogue_cache_stats';
 
@@ -29,7 +29,7 @@ COMMENT ON FUNCTION catalogue.cache_reset() IS 'empties the lookup cache of this
 
 CREATE FUNCTION catalogue.sentinel_round_trip() RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'catalogue_sentinel_round_trip';
-COMMENT ON FUNCTION catalogue.sentinel_round_trip() IS 'makes every session forget its cached lookups; true if the message came back here';
+COMMENT ON FUNCTION catalogue.sentinel_round_trip() IS 'makes every session invalidate its cached lookups; true if the message came back here';
 REVOKE ALL ON FUNCTION catalogue.sentinel_round_trip() FROM PUBLIC;
 
 -- For monitoring: does coherence work here?  Everything is fine when no row
@@ -39,9 +39,9 @@ CREATE FUNCTION catalogue.cache_selftest()
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT NULL::name, 'a message of change comes back', catalogue.sentinel_round_trip(), NULL::text
+SELECT NULL::name, 'invalidation messages come back', catalogue.sentinel_round_trip(), NULL::text
 UNION ALL
-SELECT n.nspname, 'changes are announced', coalesce(g.tgenabled = 'A', false),
+SELECT n.nspname, 'changes are covered by triggers', coalesce(g.tgenabled = 'A', false),
 	CASE WHEN g.tgenabled = 'A' THEN format('%s: trigger %I', l.relation, t.name)
 		WHEN g.tgenabled IS NULL THEN format('%s: trigger %I is missing; run catalogue.attach() again', l.relation, t.name)
 		ELSE format('%s: trigger %I is not enabled as ALWAYS; run catalogue.attach() again', l.relation, t.name) END

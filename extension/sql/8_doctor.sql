@@ -128,7 +128,7 @@ WITH attached AS (
 	VALUES (1, 'tables exist', 'error'),
 		(2, 'columns exist', 'error'),
 		(3, 'functions fit the tables', 'error'),
-		(4, 'lookup changes are announced', 'warning'),
+		(4, 'lookup changes are covered by triggers', 'warning'),
 		(5, 'indexes', 'advice')
 )
 SELECT a.name, c.name, CASE WHEN f.finding IS NULL THEN 'ok' ELSE c.severity END, f.finding

@@ -1,13 +1,9 @@
 /*
- * lookup_cache.h
- *		The rooms behind cached_lookups(): content, cache, and what pins it.
- *
- * Data flows one way: cached_lookups.c asks the cache for a piece of content
- * and hands it out; lookup_cache.c keeps it; lookup_content.c reads it from
- * the tables.
+ * content.h
+ *		The answer to a lookup request, as it is read from the tables.
  */
-#ifndef CATALOGUE_LOOKUP_CACHE_H
-#define CATALOGUE_LOOKUP_CACHE_H
+#ifndef CATALOGUE_LOOKUPS_CONTENT_H
+#define CATALOGUE_LOOKUPS_CONTENT_H
 
 #include "attachment.h"
 
@@ -23,6 +19,7 @@ typedef enum LookupForm
 typedef struct LookupRequest
 {
 	const Attachment *attachment;
+	Oid role; /* who began the call: reads the tables */
 	LookupForm form;
 	const char *scope; /* the university's id as text; NULL for all */
 	Datum scope_value; /* the same as it was given, where scope is set */
@@ -48,7 +45,8 @@ typedef struct LookupRow
 
 /*
  * The answer to a request: immutable, in one piece of memory, without
- * pointers.  Values are varlenas, found by catalogue_lookup_value().
+ * pointers.  Values are varlenas, found by catalogue_lookup_value().  The rows
+ * of one kind follow each other, and the values of their kind have one offset.
  */
 typedef struct LookupContent
 {
@@ -66,32 +64,10 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-/* cached_lookups.c */
-extern Datum catalogue_cached_lookups(PG_FUNCTION_ARGS);
-
-/* statistics.c */
-extern void catalogue_lookup_statistics_init(void);
-extern double catalogue_lookup_table_rows(const LookupBinding *lookup);
-
-/* content.c */
-extern bool catalogue_lock_lookups(const Attachment *attachment, Dependencies *dependencies);
+extern bool catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies);
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
 											 MemoryContext cxt);
+extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
+								uint64 *start, uint64 *end);
 
-/*
- * cache.c: a pin keeps content in memory, from catalogue_pin_lookups() until
- * catalogue_unpin_lookups(), at the latest until the memory context that it was
- * initialised for is reset.  It can be used again and again.
- */
-typedef struct LookupPin
-{
-	CachedPin base;
-	const LookupContent *content; /* NULL while released */
-	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
-} LookupPin;
-
-extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
-extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security);
-extern void catalogue_unpin_lookups(LookupPin *pin);
-
-#endif /* CATALOGUE_LOOKUP_CACHE_H */
+#endif /* CATALOGUE_LOOKUPS_CONTENT_H */
