@@ -14,16 +14,9 @@ $node->append_conf('postgresql.conf', "client_min_messages = warning\nautovacuum
 $node->start;
 
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION catalogue;
-CREATE SCHEMA app;
+\i test/fixtures/app.sql
+\i test/fixtures/branch.sql
 ALTER DATABASE postgres SET search_path = app;
-SET search_path = app;
-SELECT catalogue.create_tables('app');
-SELECT catalogue.attach('app');
-INSERT INTO universites (id, nom, code) VALUES ('u', 'u', 'u');
-INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('f', 'f', 'f', 'u');
-INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('l', 'l', 'l', 'f');
-INSERT INTO matieres (id, nom, code, filiere_id, niveau, semestre) VALUES ('m', 'm', 'm', 'l', 'L1', 'S1');
 INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
 SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(1, 6) AS i;
 INSERT INTO chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
@@ -48,7 +41,7 @@ $$;
 ANALYZE;
 SQL
 
-my $integrity = slurp_file('test/data/integrity.sql');
+my $integrity = slurp_file('test/fixtures/integrity.sql');
 $node->safe_psql('postgres', $integrity);
 $integrity =~ s/^--.*\n//mg;
 for my $spec (glob 'test/isolation/specs/deletion_*.spec')
