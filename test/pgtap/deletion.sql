@@ -4,17 +4,10 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
-CREATE EXTENSION catalogue;
-SELECT plan(55);
+\i test/fixtures/app.sql
+\i test/fixtures/branch.sql
+SELECT plan(58);
 
-CREATE SCHEMA app;
-SELECT catalogue.create_tables('app') \g /dev/null
-SELECT catalogue.attach('app') \g /dev/null
-SET search_path = app, public;
-INSERT INTO universites (id, nom, code) VALUES ('u', 'u', 'u');
-INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('f', 'f', 'f', 'u');
-INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('l', 'l', 'l', 'f');
-INSERT INTO matieres (id, nom, code, filiere_id, niveau, semestre) VALUES ('m', 'm', 'm', 'l', 'L1', 'S1');
 INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
 SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(1, 3) AS i;
 INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
@@ -161,6 +154,48 @@ ROLLBACK TO deletion;
 CREATE INDEX ON commentaires (chapitre_id);
 CREATE INDEX ON notifications (chapitre_id);
 SELECT pg_temp.deletes_alike(5);
+ROLLBACK TO deletion;
+
+-- Statements: none takes more than a batch, also where it asks an index for the
+-- children of several parents, or of one that has many
+
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+SELECT 't', 3, 'etudiant', i, 'n' FROM generate_series(1, 40) AS i;
+CREATE TABLE statements (relation name, deleted bigint);
+CREATE FUNCTION note_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO statements SELECT TG_TABLE_NAME, count(*) FROM gone;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER note AFTER DELETE ON commentaires REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION note_statement();
+CREATE TRIGGER note AFTER DELETE ON chapitres_complets REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION note_statement();
+CREATE TEMP TABLE full_batches AS VALUES ('chapitres_complets'::name, 7::bigint), ('commentaires', 7);
+SAVEPOINT statements;
+SELECT delete_professor_batch('p1', 7) \g /dev/null
+SELECT results_eq('SELECT relation, max(deleted) FROM statements GROUP BY relation ORDER BY relation', 'TABLE full_batches',
+	'no statement deletes more than a batch, from lists');
+ROLLBACK TO statements;
+CREATE INDEX ON commentaires (chapitre_id);
+SELECT delete_professor_batch('p1', 7) \g /dev/null
+SELECT results_eq('SELECT relation, max(deleted) FROM statements GROUP BY relation ORDER BY relation', 'TABLE full_batches',
+	'no statement deletes more than a batch, by an index');
+ROLLBACK TO deletion;
+
+-- Plans: by an index or by TIDs, also where the planner, which is shown no keys,
+-- would rather read so small a table whole, as it does for the professor
+
+SELECT catalogue.attach('app', '{"also_delete": [], "soft_references": []}') \g /dev/null
+CREATE INDEX ON commentaires (chapitre_id);
+CREATE INDEX ON notifications (chapitre_id);
+ANALYZE;
+CREATE TEMP TABLE scans AS SELECT relid, seq_scan FROM pg_stat_xact_user_tables;
+SELECT delete_professor_batch('p1', 4) \g /dev/null
+SELECT is_empty('SELECT s.relname FROM pg_stat_xact_user_tables AS s JOIN scans USING (relid)
+	WHERE s.schemaname = ''app'' AND s.relname <> ''professeurs'' AND s.seq_scan > scans.seq_scan',
+	'no table is read whole where there is an index');
 ROLLBACK TO deletion;
 
 -- Triggers
