@@ -6,29 +6,8 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
-SELECT plan(58);
-
-INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
-SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(1, 3) AS i;
-INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
-	chapitre, titre, cours_fichier_path, exercice_fichier_path, created_by)
-SELECT i, 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'cours/' || i,
-	'a' || i || '|||/abs/b' || i || '|||', 'p' || 1 + i % 3
-FROM generate_series(1, 30) AS i;
-INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
-SELECT 't', 1 + i % 30, (ARRAY['prof', 'professeur', 'etudiant'])[1 + i % 3], 1 + i % 4, 'n'
-FROM generate_series(1, 300) AS i;
-INSERT INTO notifications (type, message, destinataire_type, destinataire_id, lue, chapitre_id)
-SELECT 't', 'm', (ARRAY['prof', 'professeur', 'etudiant'])[1 + i % 3], 1 + i % 4, false, nullif(i % 31, 0)
-FROM generate_series(1, 300) AS i;
-INSERT INTO contents (niveau, semestre, chapitre, type, fichier_path, matiere_id, created_by)
-SELECT 'L1', 'S1', 'c', 't', 'contents/' || i, 'm', 'p' || 1 + i % 3 FROM generate_series(1, 9) AS i;
-INSERT INTO messages_prof (id, prof_id, contenu, audio_file, universite_id)
-SELECT i, 1 + i % 3, 'c', 'audio/' || i, 'u' FROM generate_series(1, 9) AS i;
-INSERT INTO etudiants (id, username, password_hash, nom, prenom, niveau, universite_id, ufr_id, filiere_id)
-VALUES (1, 'e', 'x', 'n', 'p', 'L1', 'u', 'f', 'l');
-INSERT INTO messages_etudiant_statut (message_id, etudiant_id, lu, supprime)
-SELECT i, 1, false, false FROM generate_series(1, 9) AS i;
+\i test/fixtures/professors.sql
+SELECT plan(59);
 
 -- Errors
 
@@ -196,6 +175,24 @@ SELECT delete_professor_batch('p1', 4) \g /dev/null
 SELECT is_empty('SELECT s.relname FROM pg_stat_xact_user_tables AS s JOIN scans USING (relid)
 	WHERE s.schemaname = ''app'' AND s.relname <> ''professeurs'' AND s.seq_scan > scans.seq_scan',
 	'no table is read whole where there is an index');
+ROLLBACK TO deletion;
+
+-- The check that is skipped would look for each chapter's comments once more,
+-- and have to read the whole table for it
+
+CREATE FUNCTION pg_temp.reads(skip text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := pg_stat_get_xact_numscans('commentaires'::regclass);
+BEGIN
+	PERFORM set_config('catalogue.skip_proven_checks', skip, true);
+	PERFORM delete_professor_batch('p1', 1000);
+	RETURN pg_stat_get_xact_numscans('commentaires'::regclass) - before;
+END
+$$;
+SAVEPOINT checks;
+SELECT pg_temp.reads('on') AS reads \gset
+ROLLBACK TO checks;
+SELECT is(pg_temp.reads('off') - :reads, 10::bigint, 'ten chapters, ten checks skipped');
 ROLLBACK TO deletion;
 
 -- Triggers
