@@ -111,16 +111,17 @@ CREATE TABLE parts.faculty (id integer PRIMARY KEY, code text, nom text) PARTITI
 SELECT format('CREATE TABLE parts.faculty_%s PARTITION OF parts.faculty FOR VALUES FROM (%1$s) TO (%s)', i, i + 1)
 FROM generate_series(1, 40) AS i \gexec
 CREATE TABLE parts.campus (id integer PRIMARY KEY, code text, nom text, faculty_id integer);
-CREATE TABLE parts.campus_more () INHERITS (parts.campus);
 CREATE TABLE parts.country (id integer PRIMARY KEY, code text, nom text);
 INSERT INTO parts.faculty SELECT i, i, 'faculty ' || i FROM generate_series(1, 40) AS i;
-INSERT INTO parts.campus_more VALUES (1, 'c', 'more', 1);
 INSERT INTO parts.country VALUES (1, 'SN', 'Sénégal');
 SELECT count(*) FROM catalogue.attach('parts', '{"chapters": null, "professors": null, "lookups": [{"kind": "faculty", "relation": "faculty"},
 	{"kind": "campus", "relation": "campus", "parent": "faculty_id"}, {"kind": "country", "relation": "country"}]}') \g /dev/null
-SELECT is((SELECT count(*) FROM parts.cached_lookups()), 42::bigint, 'all');
+SELECT is((SELECT count(*) FROM parts.cached_lookups()), 41::bigint, 'all');
 TRUNCATE parts.faculty_40;
-SELECT is((SELECT count(*) FROM parts.cached_lookups()), 41::bigint, 'a partition emptied');
+SELECT is((SELECT count(*) FROM parts.cached_lookups()), 40::bigint, 'a partition emptied');
+CREATE TABLE parts.campus_more () INHERITS (parts.campus);
+INSERT INTO parts.campus_more VALUES (1, 'c', 'more', 1);
+SELECT count(*) FROM parts.cached_lookups() \g /dev/null
 UPDATE parts.campus_more SET nom = 'less';
 SELECT results_eq('SELECT nom FROM parts.cached_lookups() WHERE kind = ''campus''', $$VALUES ('less')$$,
 	'a child by inheritance, whose triggers are its own');
@@ -159,7 +160,7 @@ CREATE FUNCTION pg_temp.fail(times integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. times LOOP
 		BEGIN
-			PERFORM 1 / (i - i) FROM app.cached_lookups();
+			PERFORM 1 / (length(kind) - length(kind)) FROM app.cached_lookups();
 		EXCEPTION WHEN division_by_zero THEN
 			PERFORM catalogue.cache_reset();
 		END;
