@@ -14,7 +14,10 @@ SET LOCAL client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 \i test/fixtures/professors.sql
-SELECT plan(23);
+SELECT plan(28);
+-- p1's deletion leaves these.
+CREATE TEMP TABLE staying AS SELECT id FROM commentaires WHERE (auteur_type = 'etudiant' OR auteur_id <> 1)
+	AND chapitre_id NOT IN (SELECT id FROM chapitres_complets WHERE created_by = 'p1');
 SAVEPOINT deletion;
 
 -- Chapters whose author is no foreign key
@@ -28,8 +31,6 @@ ROLLBACK TO deletion;
 
 -- Soft references whose type is not that of the professor's id
 
-CREATE TEMP TABLE staying AS SELECT id FROM commentaires WHERE (auteur_type = 'etudiant' OR auteur_id <> 1)
-	AND chapitre_id NOT IN (SELECT id FROM chapitres_complets WHERE created_by = 'p1');
 SAVEPOINT types;
 ALTER TABLE commentaires ALTER auteur_id TYPE bigint;
 SELECT delete_professor_batch('p1', 7) \g /dev/null
@@ -126,6 +127,50 @@ $$;
 CREATE TRIGGER draft AFTER DELETE ON chapitres_complets FOR EACH ROW EXECUTE FUNCTION drop_draft();
 SELECT results_eq($$SELECT action, row_count FROM delete_professor_batch('p1', 3) WHERE relation = 'drafts'::regclass$$,
 	$$VALUES ('delete', 10::bigint)$$, 'what a trigger deletes elsewhere is told');
+ROLLBACK TO deletion;
+
+-- What the server's own triggers set, where a cycle keeps us from it, is counted
+
+ALTER TABLE commentaires ADD answers integer REFERENCES commentaires ON DELETE SET NULL;
+UPDATE commentaires SET answers = (SELECT min(id) FROM commentaires WHERE chapitre_id = 3)
+WHERE id IN (SELECT id FROM staying ORDER BY id LIMIT 5);
+SELECT results_eq($$SELECT action, row_count FROM delete_professor_batch('p1', 1000)
+	WHERE relation = 'commentaires'::regclass AND action <> 'delete'$$, $$VALUES ('set null', 5::bigint)$$,
+	'answers that lost their comment');
+ROLLBACK TO deletion;
+
+-- A default that is the very key that goes; a row made when its chapter is all
+-- but gone: no check is skipped
+
+CREATE TABLE marks (prof integer DEFAULT 1 REFERENCES professeurs ON DELETE SET DEFAULT);
+INSERT INTO marks VALUES (1);
+SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '23503', NULL, 'a default that is deleted');
+ROLLBACK TO deletion;
+CREATE FUNCTION comment_late() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom) VALUES ('late', OLD.id, 'etudiant', 1, 'n');
+	RETURN OLD;
+END
+$$;
+CREATE TRIGGER late BEFORE DELETE ON chapitres_complets FOR EACH ROW EXECUTE FUNCTION comment_late();
+SELECT delete_professor_batch('p1', 1000) \g /dev/null
+SELECT is((SELECT count(*) FROM commentaires WHERE texte = 'late'), 0::bigint, 'comments made by a BEFORE trigger go too');
+ROLLBACK TO deletion;
+
+-- Indexes that cannot find every row are none
+
+SELECT catalogue.attach('app', '{"also_delete": [], "soft_references": []}') \g /dev/null
+CREATE INDEX ON commentaires (chapitre_id) WHERE auteur_id = 1;
+CREATE INDEX ON notifications (chapitre_id);
+SELECT results_eq($$SELECT relation::text FROM preview_professor_deletion('p1') WHERE action = 'no index'$$, $$VALUES ('commentaires')$$,
+	'a partial index is none');
+ROLLBACK TO deletion;
+
+-- A schema that is renamed between two calls
+
+SELECT preview_professor_deletion('p1') \g /dev/null
+ALTER SCHEMA app RENAME TO renamed;
+SELECT lives_ok('SELECT renamed.delete_professor_batch(''p1'')', 'a schema that was renamed');
 ROLLBACK TO deletion;
 
 -- Files of rows that a trigger deletes in a subtransaction: kept with it, lost with it

@@ -6,7 +6,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(16);
+SELECT plan(17);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -91,6 +91,25 @@ SELECT count(*) AS rows FROM recent_chapters('f7', 1000, before_at => '2024-01-0
 SELECT cmp_ok(:rows, '>', 3, '... has a page');
 SELECT is(scans - :before_scans, 1::bigint, '... of one scan') FROM pg_temp.index_scans();
 SELECT is(fetched - :before_fetched, :rows::bigint, '... whose rows are counted') FROM pg_temp.index_scans();
+ROLLBACK TO feed;
+
+-- A saved plan goes when the table's statistics change.
+
+CREATE FUNCTION pg_temp.rows_expected() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) EXECUTE saved' INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END
+$$;
+SET LOCAL plan_cache_mode = force_generic_plan;
+PREPARE saved AS SELECT id FROM recent_chapters('f7', 1000);
+SELECT pg_temp.rows_expected() AS rows \gset
+INSERT INTO chapters SELECT 10000 + i, 'f' || i % 50, NULL, 'x', 'x' FROM generate_series(1, 8000) AS i;
+ANALYZE chapters;
+SELECT cmp_ok(pg_temp.rows_expected(), '>', 3 * :rows::bigint, 'a saved plan follows the statistics');
+DEALLOCATE saved;
 ROLLBACK TO feed;
 
 -- What a call leaves behind when it is made again and again in a query
