@@ -12,7 +12,7 @@ SET client_min_messages = warning;
 \c -
 SET client_min_messages = warning;
 SET search_path = app, public;
-SELECT plan(30);
+SELECT plan(32);
 SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (0::bigint, 0::bigint)', 'nothing yet');
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
@@ -181,5 +181,22 @@ SELECT catalogue.cache_reset() \g /dev/null
 SELECT count(*) FROM generate_series(1, 600) AS i, LATERAL cached_lookups(CASE WHEN i % 3 = 0 THEN 'u' ELSE 'x' || i END) \g /dev/null
 SELECT cmp_ok(evictions, '>', 300::bigint, 'there was no room for all') FROM catalogue.cache_stats WHERE schema_name IS NULL;
 SELECT is((SELECT hits FROM catalogue.cache_stats WHERE scope = 'u'), 199::bigint, 'the one in use was never evicted');
+
+-- What the planner believes: the share of a kind, and that ids are unique
+
+RESET catalogue.cache_size;
+INSERT INTO ufrs (id, nom, code, universite_id) SELECT 'g' || i, 'g', 'c', 'u' FROM generate_series(1, 1000) AS i;
+ANALYZE universites, ufrs, filieres;
+CREATE FUNCTION pg_temp.rows_expected(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END
+$$;
+SELECT is(pg_temp.rows_expected('SELECT FROM cached_lookups() WHERE kind IN (''ufr'', ''none'')'), 1051::bigint, 'rows of a kind');
+SELECT cmp_ok(pg_temp.rows_expected('SELECT FROM cached_lookups() AS a JOIN cached_lookups() AS b USING (id)'), '<', 1100::bigint,
+	'a join by id multiplies nothing');
 
 SELECT * FROM finish();

@@ -6,7 +6,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(17);
+SELECT plan(19);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -109,6 +109,14 @@ SELECT pg_temp.rows_expected() AS rows \gset
 INSERT INTO chapters SELECT 10000 + i, 'f' || i % 50, NULL, 'x', 'x' FROM generate_series(1, 8000) AS i;
 ANALYZE chapters;
 SELECT cmp_ok(pg_temp.rows_expected(), '>', 3 * :rows::bigint, 'a saved plan follows the statistics');
+-- Nor does it pass over settings that the function was given since, though
+-- the statement names another function, which was inlined.
+CREATE FUNCTION newest(text) RETURNS SETOF chapters LANGUAGE sql STABLE AS 'SELECT * FROM recent_chapters($1, 2)';
+PREPARE inlined AS SELECT id FROM newest('f7');
+SELECT is(pg_temp.path('EXECUTE inlined'), 'feed', 'a plan of an inlined function');
+ALTER FUNCTION recent_chapters(text, integer, integer, timestamp) SET work_mem = '4MB';
+SELECT is(pg_temp.path('EXECUTE inlined'), NULL, '... follows the function within it');
+DEALLOCATE inlined;
 DEALLOCATE saved;
 ROLLBACK TO feed;
 
