@@ -185,7 +185,7 @@ CREATE FUNCTION pg_temp.reads(skip text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	before bigint := pg_stat_get_xact_numscans('commentaires'::regclass);
 BEGIN
-	PERFORM set_config('catalogue.skip_proven_checks', skip, true);
+	PERFORM set_config('catalogue.skip_redundant_ri_triggers', skip, true);
 	PERFORM delete_professor_batch('p1', 1000);
 	RETURN pg_stat_get_xact_numscans('commentaires'::regclass) - before;
 END
