@@ -14,7 +14,7 @@ SELECT count(*) AS tables FROM catalogue.create_tables();
 \echo
 \set ECHO none
 \o /dev/null
-\i test/data/generate.sql
+\i test/fixtures/generate.sql
 \o
 \set ECHO queries
 SELECT relation, row_count FROM pg_temp.generate_catalogue('app', 1) WHERE row_count >= 2000;

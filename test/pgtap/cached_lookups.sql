@@ -5,13 +5,9 @@
 -- in it and without the extension.
 
 SET client_min_messages = warning;
-CREATE EXTENSION catalogue;
-CREATE SCHEMA app;
-SELECT catalogue.create_tables('app') \g /dev/null
-\i test/data/generate.sql
+\i test/fixtures/app.sql
+\i test/fixtures/generate.sql
 SELECT * FROM pg_temp.generate_catalogue('app', 0.01) \g /dev/null
-SELECT * FROM catalogue.attach('app') \g /dev/null
-SET search_path = app, public;
 SELECT plan(21);
 
 -- Rows and their order.

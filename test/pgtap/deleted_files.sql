@@ -3,13 +3,9 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
-CREATE EXTENSION catalogue;
+\i test/fixtures/app.sql
 SELECT plan(16);
 
-CREATE SCHEMA app;
-SELECT catalogue.create_tables('app') \g /dev/null
-SELECT catalogue.attach('app') \g /dev/null
-SET search_path = app, public;
 INSERT INTO deleted_files (path, due_at) VALUES
 	('a', now() - interval '3 hours'), ('b', now() - interval '2 hours'), ('c', now() + interval '1 hour');
 

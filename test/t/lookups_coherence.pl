@@ -121,6 +121,18 @@ $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM cached_lookups()'), 54,
 	'two-phase commit on the standby');
 
+# Nor where no trigger told of it.
+is($primary->safe_psql('postgres', q{
+	ALTER TABLE ufrs DISABLE TRIGGER catalogue_lookup_changed;
+	BEGIN;
+	INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('2pc', '', '', 'w1');
+	SELECT count(*) FROM cached_lookups();
+	PREPARE TRANSACTION 'lookups';
+	SELECT count(*) FROM cached_lookups();
+	ROLLBACK PREPARED 'lookups';
+	ALTER TABLE ufrs ENABLE ALWAYS TRIGGER catalogue_lookup_changed;}),
+	"55\n54", 'two-phase commit without a trigger');
+
 # A push for applications that want one.
 is($primary->safe_psql('postgres', q{
 	LISTEN catalogue_lookups;

@@ -14,16 +14,9 @@ $node->append_conf('postgresql.conf', "client_min_messages = warning\nautovacuum
 $node->start;
 
 $node->safe_psql('postgres', <<'SQL');
-CREATE EXTENSION catalogue;
-CREATE SCHEMA app;
+\i test/fixtures/app.sql
+\i test/fixtures/branch.sql
 ALTER DATABASE postgres SET search_path = app;
-SET search_path = app;
-SELECT catalogue.create_tables('app');
-SELECT catalogue.attach('app');
-INSERT INTO universites (id, nom, code) VALUES ('u', 'u', 'u');
-INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('f', 'f', 'f', 'u');
-INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('l', 'l', 'l', 'f');
-INSERT INTO matieres (id, nom, code, filiere_id, niveau, semestre) VALUES ('m', 'm', 'm', 'l', 'L1', 'S1');
 INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
 SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(1, 6) AS i;
 INSERT INTO chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
@@ -48,7 +41,7 @@ $$;
 ANALYZE;
 SQL
 
-my $integrity = slurp_file('test/data/integrity.sql');
+my $integrity = slurp_file('test/fixtures/integrity.sql');
 $node->safe_psql('postgres', $integrity);
 $integrity =~ s/^--.*\n//mg;
 for my $spec (glob 'test/isolation/specs/deletion_*.spec')
@@ -172,6 +165,49 @@ $node->start;
 check_consistency('immediate stop', 'p6');
 $node->safe_psql('postgres', "CALL purge_professor('p6', 100)");
 check_consistency('immediate stop and called again', 'p6');
+
+# Deleted by somebody else while it sleeps, a purge ends well; without the
+# rights that it had, it does not go on.
+$node->safe_psql('postgres', <<'SQL');
+INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
+SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(7, 8) AS i;
+INSERT INTO chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
+SELECT 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'p' || 7 + i % 2 FROM generate_series(1, 4000) AS i;
+CREATE ROLE secretary;
+GRANT USAGE ON SCHEMA app TO secretary;
+GRANT SELECT (username), DELETE ON professeurs TO secretary;
+GRANT DELETE ON chapitres_complets, commentaires, notifications TO secretary;
+SQL
+($handle, $err) = start_purge('p7');
+$node->safe_psql('postgres', "DELETE FROM professeurs WHERE username = 'p7'");
+$handle->finish;
+is($$err, '', 'a purge of a professor who is gone ends well');
+is($node->safe_psql('postgres', 'SELECT integrity()'), 'sound', '... with nothing left of them');
+{
+	local $ENV{PGOPTIONS} = '-c role=secretary';
+	($handle, $err) = start_purge('p8');
+}
+$node->safe_psql('postgres', 'REVOKE DELETE ON chapitres_complets FROM secretary');
+$handle->finish;
+like($$err, qr/permission denied for table chapitres_complets/, 'a purge whose rights are taken away ends');
+
+# Arguments and policies that are refused
+$node->safe_psql('postgres', <<'SQL');
+GRANT DELETE ON chapitres_complets TO secretary;
+ALTER TABLE professeurs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everyone ON professeurs TO secretary USING (true);
+SQL
+my %refused = (
+	q{CALL purge_professor('p8', 10, NULL)} => '22004',
+	q{CALL purge_professor('p8', 10, '-1 s')} => '22023',
+	q{CALL purge_professor('p8', 10, '25 h')} => '22023',
+	q{SET ROLE secretary; CALL purge_professor('p8')} => '0A000');
+foreach my $call (sort keys %refused)
+{
+	($ret, $stdout, $stderr) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$call");
+	like($stderr, qr/ERROR:  $refused{$call}/, $call);
+}
+$node->safe_psql('postgres', 'ALTER TABLE professeurs DISABLE ROW LEVEL SECURITY');
 
 # On a standby nothing is deleted, and said so.
 $node->safe_psql('postgres', "INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite) VALUES (9, 'p9', 'x', 'n', 'p', 's')");

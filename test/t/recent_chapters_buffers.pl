@@ -12,20 +12,7 @@ $node->init;
 # 16 buffers would do for the test, not for the server's own work.
 $node->append_conf('postgresql.conf', "shared_buffers = 512kB\nautovacuum = off\njit = off");
 $node->start;
-$node->safe_psql(
-	'postgres', q{
-	CREATE EXTENSION catalogue;
-	CREATE TABLE chapters (id integer PRIMARY KEY, filiere text NOT NULL, created_at timestamp, titre text, padding text)
-		WITH (fillfactor = 80);
-	INSERT INTO chapters
-	SELECT i, 'f' || i % 50, CASE WHEN i % 9 > 0 THEN timestamp '2024-01-01' + i / 100 * interval '1 hour' END,
-		'chapter ' || i, repeat('x', 400)
-	FROM generate_series(1, 10000) AS i;
-	CREATE INDEX feed ON chapters (filiere, created_at DESC NULLS LAST, id DESC);
-	ANALYZE chapters;
-	SELECT FROM catalogue.attach(mapping =>
-		'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}');
-});
+$node->safe_psql('postgres', "\\set chapters 10000\n\\i test/fixtures/feed.sql");
 
 # Compares all filières' pages in one session, as text, after some statements.
 my $session = $node->background_psql('postgres');
@@ -103,6 +90,25 @@ $session->query_safe($page) foreach 1 .. 20;
 my ($read_after, $hit_after) = counted();
 is($read_after, $read, 'nothing is read that is there');
 cmp_ok($hit_after, '>=', $hit + 20 * 10, 'and all is counted');
+
+# Nor are they looked up, which counts as a hit of its own kind from 16 on, and
+# before raises the buffers' usage counts.
+$session->query_safe('CREATE EXTENSION pg_buffercache');
+$session->quit;
+$node->restart;
+$session = $node->background_psql('postgres');
+my $look_ups = $node->pg_version >= 16
+  ? q{SELECT sum(hits) / 300 FROM pg_stat_io WHERE backend_type = 'client backend' AND object = 'relation'}
+  : q{SELECT sum(usagecount) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('chapters')};
+sub looked_up
+{
+	$session->query_safe('SELECT pg_stat_force_next_flush()');
+	return $session->query_safe($look_ups);
+}
+$session->query_safe($page);
+my $before_pages = looked_up();
+$session->query_safe($page) foreach 1 .. 300;
+cmp_ok(looked_up() - $before_pages, '<', 8, 'nor are ten rows a page looked up each time');
 $session->quit;
 
 # The clock sweep keeps what is in use.  Another table, read row by row, drives

@@ -12,18 +12,7 @@ $primary->init(allows_streaming => 1);
 # A page is one of an open snapshot: nothing may cancel it here.
 $primary->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
 $primary->start;
-$primary->safe_psql(
-	'postgres', q{
-	CREATE EXTENSION catalogue;
-	CREATE TABLE chapters (id integer PRIMARY KEY, filiere text NOT NULL, created_at timestamp, titre text);
-	INSERT INTO chapters
-	SELECT i, 'f' || i % 50, CASE WHEN i % 9 > 0 THEN timestamp '2024-01-01' + i / 100 * interval '1 hour' END, 'chapter ' || i
-	FROM generate_series(1, 3000) AS i;
-	CREATE INDEX feed ON chapters (filiere, created_at DESC NULLS LAST, id DESC);
-	ANALYZE chapters;
-	SELECT FROM catalogue.attach(mapping =>
-		'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}');
-});
+$primary->safe_psql('postgres', "\\set chapters 3000\n\\i test/fixtures/feed.sql");
 
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

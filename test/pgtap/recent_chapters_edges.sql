@@ -1,0 +1,153 @@
+-- recent_chapters at the edges: values, collations and indexes that must not
+-- mislead it, what it owes the server's statistics, and what a rescan leaves.
+-- Needs a database with pgTAP in it and without the extension.
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+\set chapters 2000
+\i test/fixtures/feed.sql
+SELECT plan(19);
+-- The index that is streamed from, or why none is.
+CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	path text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP
+		path := coalesce(path, substring(line FROM '(?:Index|Not Streamed): (.*)'));
+	END LOOP;
+	RETURN path;
+END
+$$;
+SAVEPOINT feed;
+
+-- The plan must not follow the argument: of a filiere that is most of the table
+-- a whole page would rather be sorted.
+
+INSERT INTO chapters SELECT 10000 + i, 'crowd', now(), 'x', 'x' FROM generate_series(1, 8000) AS i;
+ANALYZE chapters;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('crowd', 8000)$$), 'feed', 'a filiere that is most of the table');
+SELECT is((SELECT count(*) FROM recent_chapters('crowd', 8000)), 8000::bigint, '... is read by the index too');
+ROLLBACK TO feed;
+
+-- A name that the table and the index hold compressed, and the argument not
+
+INSERT INTO chapters SELECT 10000 + i, repeat('long', 600), NULL, 'x', 'x' FROM generate_series(1, 3) AS i;
+SELECT cmp_ok(pg_column_size(filiere), '<', 500, 'a long name is compressed') FROM chapters WHERE id = 10001;
+SELECT is((SELECT count(*) FROM recent_chapters(repeat('long', 600), 10)), 3::bigint, '... and compared all the same');
+ROLLBACK TO feed;
+
+-- An index on some of the ids must not be asked for any of them.
+
+CREATE UNIQUE INDEX ON chapters (id) WHERE titre = 'chapter 7';
+SELECT results_eq($$SELECT id FROM recent_chapters('f7', 2, before_id => 1957)$$,
+	$$SELECT id FROM chapters WHERE filiere = 'f7' AND (created_at, id) < (SELECT created_at, id FROM chapters WHERE id = 1957)
+	ORDER BY created_at DESC, id DESC LIMIT 2$$, 'a partial unique index on the id');
+ROLLBACK TO feed;
+
+-- An index that has the order but not all rows, or not these columns
+
+DROP INDEX feed;
+CREATE INDEX feed ON chapters (filiere, created_at DESC NULLS LAST, id DESC) WHERE id > 0;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('f7')$$),
+	'no index has the order (filiere, created_at DESC NULLS LAST, id DESC)', 'a partial index is none');
+ROLLBACK TO feed;
+
+-- A domain that refuses NULL, in a column that nobody asked for, without an index
+
+CREATE DOMAIN given AS text NOT NULL;
+ALTER TABLE chapters ADD remark given DEFAULT 'none';
+DROP INDEX feed;
+SELECT count(*) AS rows FROM catalogue.attach(mapping =>
+	'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
+SELECT lives_ok($$SELECT id FROM recent_chapters('f7', 2)$$, 'a domain that refuses NULL');
+ROLLBACK TO feed;
+
+-- An id whose "less than" is another schema's than the time's, through the executor
+
+CREATE EXTENSION citext;
+CREATE SCHEMA ci;
+CREATE TABLE ci.chapters (id citext PRIMARY KEY, filiere text NOT NULL, created_at timestamp);
+INSERT INTO ci.chapters SELECT chr(97 + i) || 'X', 'f', '2024-01-01'::timestamp + i / 4 * interval '1 day' FROM generate_series(0, 19) AS i;
+SELECT count(*) AS rows FROM catalogue.attach('ci',
+	'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
+SELECT results_eq($$SELECT id::text FROM ci.recent_chapters('f', 3, before_id => 'jx')$$,
+	$$VALUES ('iX'), ('hX'), ('gX')$$, 'a position by two operators');
+SELECT is(pg_temp.path($$SELECT id FROM ci.recent_chapters('f')$$), 'no index has the order (filiere, created_at DESC NULLS LAST, id DESC)',
+	'... by the executor');
+ROLLBACK TO feed;
+
+-- A time that is never NULL: the dated chapters are all there are, and the
+-- index is asked once.
+
+ALTER TABLE chapters ALTER created_at TYPE timestamp USING coalesce(created_at, '2024-01-01'), ALTER created_at SET NOT NULL;
+ANALYZE chapters;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('f7')$$), 'feed', 'a time that is never NULL');
+CREATE FUNCTION pg_temp.index_scans(OUT scans bigint, OUT fetched bigint) LANGUAGE sql AS $$
+	SELECT pg_stat_get_xact_numscans('feed'::regclass), pg_stat_get_xact_tuples_fetched('feed'::regclass)
+$$;
+SELECT scans, fetched FROM pg_temp.index_scans() \gset before_
+SELECT count(*) AS rows FROM recent_chapters('f7', 1000, before_at => '2024-01-01 05:00') \gset
+SELECT cmp_ok(:rows, '>', 3, '... has a page');
+SELECT is(scans - :before_scans, 1::bigint, '... of one scan') FROM pg_temp.index_scans();
+SELECT is(fetched - :before_fetched, :rows::bigint, '... whose rows are counted') FROM pg_temp.index_scans();
+ROLLBACK TO feed;
+
+-- A saved plan goes when the table's statistics change.
+
+CREATE FUNCTION pg_temp.rows_expected() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) EXECUTE saved' INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END
+$$;
+SET LOCAL plan_cache_mode = force_generic_plan;
+PREPARE saved AS SELECT id FROM recent_chapters('f7', 1000);
+SELECT pg_temp.rows_expected() AS rows \gset
+INSERT INTO chapters SELECT 10000 + i, 'f' || i % 50, NULL, 'x', 'x' FROM generate_series(1, 8000) AS i;
+ANALYZE chapters;
+SELECT cmp_ok(pg_temp.rows_expected(), '>', 3 * :rows::bigint, 'a saved plan follows the statistics');
+-- Nor does it pass over settings that the function was given since, though
+-- the statement names another function, which was inlined.
+CREATE FUNCTION newest(text) RETURNS SETOF chapters LANGUAGE sql STABLE AS 'SELECT * FROM recent_chapters($1, 2)';
+PREPARE inlined AS SELECT id FROM newest('f7');
+SELECT is(pg_temp.path('EXECUTE inlined'), 'feed', 'a plan of an inlined function');
+ALTER FUNCTION recent_chapters(text, integer, integer, timestamp) SET work_mem = '4MB';
+SELECT is(pg_temp.path('EXECUTE inlined'), NULL, '... follows the function within it');
+DEALLOCATE inlined;
+DEALLOCATE saved;
+ROLLBACK TO feed;
+
+-- What a call leaves behind when it is made again and again in a query
+
+DECLARE calls CURSOR FOR SELECT r.id FROM generate_series(1, 5000) AS i,
+	LATERAL recent_chapters(ARRAY['f' || i % 50, 'f' || i % 49], 1) AS r;
+MOVE 4999 FROM calls;
+SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'catalogue chapter%'), '<',
+	256 * 1024::numeric, 'thousands of rescans take no more memory than one');
+CLOSE calls;
+
+-- Collations by which unequal bytes can be equal, where the server has them
+
+CREATE FUNCTION pg_temp.has_icu() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+	RETURN true;
+EXCEPTION WHEN feature_not_supported THEN
+	RETURN false;
+END
+$$;
+SELECT pg_temp.has_icu() AS has_icu \gset
+\if :has_icu
+ALTER TABLE chapters ALTER filiere TYPE text COLLATE any_case;
+ANALYZE chapters;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('F7')$$), 'feed', 'a collation without case');
+SELECT is((SELECT count(*) FROM recent_chapters('F7', 1000)), 40::bigint, '... finds names in any case');
+\else
+SELECT skip('no ICU', 2);
+\endif
+
+SELECT * FROM finish();
+ROLLBACK;
