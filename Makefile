@@ -78,13 +78,15 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 # A server that was configured with LLVM wants bitcode of each extension,
 # whose compiler is often not on the machine.
 server_variable = $(shell sed -n 's/^$(1) *= *//p' '$(dir $(PGXS))../Makefile.global')
-ifneq (0 0,$(shell $(call server_variable,CLANG) --version >/dev/null 2>&1; echo $$?) \
+ifneq (0 0,$(shell { $(call server_variable,CLANG) --version; } >/dev/null 2>&1; echo $$?) \
 		$(shell test -x '$(call server_variable,LLVM_BINPATH)/llvm-lto'; echo $$?))
 override with_llvm = no
 endif
 
-# where a VPATH build puts its objects
+# A VPATH build.  A server that was built within its own sources does not set
+# this: configure has taken it out of PGXS along with its own.
 ifneq (./,$(source))
+VPATH := $(source)
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
