@@ -378,6 +378,7 @@ RETURNS TABLE (relation regclass, row_count bigint)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET jit = off	-- compiling takes longer than a small tree takes to fill
+SET debug_discard_caches = 0	-- nothing of ours is tested here
 AS $function$
 DECLARE
 	-- UFRs follow the universities and subjects the filieres, even those given.
