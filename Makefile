@@ -48,14 +48,14 @@ clang_warnings = -Wno-unknown-warning-option -Wno-unused-command-line-argument \
 # These goals set up what they need, PostgreSQL included, so on the way to
 # them nothing may ask pg_config.  PGXS is left out for one more reason: its
 # own check only refuses.
-own_goals := check check-matrix check-valgrind demo bench-feed bench-delete bench-lookups checkver release-check help
+own_goals := check check-matrix check-asserts check-valgrind demo bench-feed bench-delete bench-lookups checkver release-check help
 pgxs_goals := $(filter-out $(own_goals),$(MAKECMDGOALS))
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
 .PHONY: $(MAKECMDGOALS)
 
-check check-matrix check-valgrind checkver release-check:
+check check-matrix check-asserts check-valgrind checkver release-check:
 	@'$(source)test/bin/$@'
 
 demo:
@@ -109,6 +109,7 @@ endif
 #>
 #> make check           every test (PG_CONFIG=, CC=)
 #> make check-matrix    make check on PostgreSQL 15, 17, 18 and 19 (VERSIONS="15 19")
+#> make check-asserts   make check on PostgreSQL 18 built with assertions (VERSION=19)
 #> make check-valgrind  the regression tests under valgrind
 #> make demo            a tour with real output
 #> make bench-feed      benchmark of recent_chapters
