@@ -48,14 +48,15 @@ clang_warnings = -Wno-unknown-warning-option -Wno-unused-command-line-argument \
 # These goals set up what they need, PostgreSQL included, so on the way to
 # them nothing may ask pg_config.  PGXS is left out for one more reason: its
 # own check only refuses.
-own_goals := check check-matrix check-valgrind coverage demo bench-feed bench-delete bench-lookups checkver release-check help
+own_goals := check check-matrix check-asserts check-valgrind coverage demo bench-feed bench-delete \
+	bench-lookups checkver release-check help
 pgxs_goals := $(filter-out $(own_goals),$(MAKECMDGOALS))
 
 ifneq (,$(filter $(own_goals),$(MAKECMDGOALS)))
 
 .PHONY: $(MAKECMDGOALS)
 
-check check-matrix check-valgrind coverage checkver release-check:
+check check-matrix check-asserts check-valgrind coverage checkver release-check:
 	@'$(source)test/bin/$@'
 
 demo:
@@ -78,13 +79,15 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 # A server that was configured with LLVM wants bitcode of each extension,
 # whose compiler is often not on the machine.
 server_variable = $(shell sed -n 's/^$(1) *= *//p' '$(dir $(PGXS))../Makefile.global')
-ifneq (0 0,$(shell $(call server_variable,CLANG) --version >/dev/null 2>&1; echo $$?) \
+ifneq (0 0,$(shell { $(call server_variable,CLANG) --version; } >/dev/null 2>&1; echo $$?) \
 		$(shell test -x '$(call server_variable,LLVM_BINPATH)/llvm-lto'; echo $$?))
 override with_llvm = no
 endif
 
-# where a VPATH build puts its objects
+# A VPATH build.  A server that was built within its own sources does not set
+# this: configure has taken it out of PGXS along with its own.
 ifneq (./,$(source))
+VPATH := $(source)
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
@@ -107,6 +110,7 @@ endif
 #>
 #> make check           every test (PG_CONFIG=, CC=)
 #> make check-matrix    make check on PostgreSQL 15, 17, 18 and 19 (VERSIONS="15 19")
+#> make check-asserts   make check on PostgreSQL 18 built with assertions (VERSION=19)
 #> make check-valgrind  the regression tests under valgrind
 #> make coverage        the lines of C that no test reaches
 #> make demo            a tour with real output
