@@ -1,6 +1,11 @@
----------------------------------------------------------------------------
--- attach(): from the mapping to a binding, then to functions.
----------------------------------------------------------------------------
+/*
+ * 04_mapping.sql
+ *		The mapping that attach() takes, and the binding it is resolved to.
+ *
+ * A mapping says in names, of the application's choice, what a binding says in
+ * OIDs, complete and checked.  Everything here runs as the caller and only
+ * reads: what bind_for() does with a binding does not rely on it.
+ */
 
 -- The reference schema's names: what attach() takes for everything that its
 -- mapping does not say.
@@ -34,6 +39,166 @@ SELECT '{
 }'::jsonb
 $$;
 COMMENT ON FUNCTION catalogue.default_mapping() IS 'the mapping of the reference schema';
+
+-- The sections of a mapping, in the order in which they are resolved: whether
+-- a section is a list of items or one item, the keys of an item, what an item
+-- is completed from, and whether only a professor's deletion has a use for it.
+-- An item of a list has defaults only for the columns that every lookup has.
+CREATE FUNCTION catalogue.mapping_sections()
+	RETURNS TABLE (ordinal integer, name text, is_list boolean, required text[], optional text[],
+		defaults jsonb, needs_professors boolean)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 6
+	SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT s.* FROM (VALUES
+	(1, 'chapters', false, '{relation,id,filiere,created_at}'::text[], '{author}'::text[],
+		catalogue.default_mapping() -> 'chapters', false),
+	(2, 'professors', false, '{relation,id,username}', '{}',
+		catalogue.default_mapping() -> 'professors', false),
+	(3, 'lookups', true, '{kind,relation,id,code,nom}', '{parent}',
+		'{"id": "id", "code": "code", "nom": "nom"}', false),
+	(4, 'files', true, '{relation,column}', '{separator}', '{}', true),
+	(5, 'also_delete', true, '{relation,columns}', '{}', '{}', true),
+	(6, 'soft_references', true, '{relation,column}', '{type_column,type_values}', '{}', true)) AS s
+$$;
+COMMENT ON FUNCTION catalogue.mapping_sections() IS 'the sections of a mapping and the keys of their items';
+
+-- Checks the form of a mapping as a whole.
+CREATE FUNCTION catalogue.check_mapping(mapping jsonb) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sections constant text[] := ARRAY(
+		SELECT s.name FROM catalogue.mapping_sections() AS s ORDER BY s.ordinal);
+	wrong text;
+BEGIN
+	IF jsonb_typeof(mapping) <> 'object' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'the mapping must be a JSON object';
+	END IF;
+	SELECT key INTO wrong FROM jsonb_object_keys(mapping) AS key
+	WHERE key <> ALL (sections) ORDER BY key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('unrecognized key "%s" in the mapping', wrong),
+			HINT = format('Valid keys are: %s.', array_to_string(sections, ', '));
+	END IF;
+END
+$$;
+
+-- The items of a section as an array: the mapping's, or the reference schema's
+-- where the mapping does not have the section.  Empty when the section is taken
+-- out, or needs professors and there are none.
+CREATE FUNCTION catalogue.mapping_items(mapping jsonb, section text, with_professors boolean)
+	RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	items jsonb := coalesce(mapping -> section, catalogue.default_mapping() -> section);
+	form record;
+BEGIN
+	SELECT s.* INTO STRICT form FROM catalogue.mapping_sections() AS s WHERE s.name = section;
+
+	IF jsonb_typeof(items) = 'null' THEN
+		RETURN '[]';
+	END IF;
+	IF form.needs_professors AND NOT with_professors THEN
+		IF mapping ? section AND items <> '[]' THEN
+			RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+				MESSAGE = format('"%s" in the mapping needs "professors"', section);
+		END IF;
+		RETURN '[]';
+	END IF;
+	IF NOT form.is_list THEN
+		RETURN jsonb_build_array(items);
+	END IF;
+	IF jsonb_typeof(items) <> 'array' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('"%s" in the mapping must be a JSON array', section);
+	END IF;
+	RETURN items;
+END
+$$;
+
+-- An item of a section with its defaults filled in and its keys with null
+-- taken out; an error when it is not of the section's form.
+CREATE FUNCTION catalogue.complete_mapping_item(section text, item jsonb) RETURNS jsonb
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	form record;
+	completed jsonb;
+BEGIN
+	SELECT s.* INTO STRICT form FROM catalogue.mapping_sections() AS s WHERE s.name = section;
+
+	IF jsonb_typeof(item) <> 'object' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format(CASE WHEN form.is_list
+				THEN '"%s" in the mapping must hold JSON objects'
+				ELSE '"%s" in the mapping must be a JSON object' END, section);
+	END IF;
+	completed := jsonb_strip_nulls(form.defaults || item);
+	PERFORM catalogue.check_mapping_item(section, completed, form.required, form.optional);
+	RETURN completed;
+END
+$$;
+
+-- Checks the form of one object of the mapping: no key that it must not have,
+-- so that a misspelt one is not silently a default, none missing, and each
+-- value of its type.  Keys with null have been taken out before.
+CREATE FUNCTION catalogue.check_mapping_item(section text, item jsonb, required text[], optional text[])
+	RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lists constant text[] := ARRAY['columns', 'type_values'];
+	wrong text;
+BEGIN
+	SELECT key INTO wrong FROM jsonb_object_keys(item) AS key
+	WHERE key <> ALL (required || optional) ORDER BY key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('unrecognized key "%s" in "%s" of the mapping', wrong, section),
+			HINT = format('Valid keys are: %s.', array_to_string(required || optional, ', '));
+	END IF;
+
+	SELECT key INTO wrong FROM unnest(required) AS key WHERE NOT item ? key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('key "%s" is missing in "%s" of the mapping', wrong, section);
+	END IF;
+
+	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
+	WHERE key <> ALL (lists) AND (jsonb_typeof(value) <> 'string' OR value = '""')
+	ORDER BY key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('"%s" in "%s" of the mapping must be a string, and not an empty one',
+				wrong, section);
+	END IF;
+
+	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
+	WHERE key = ANY (lists)
+	AND (jsonb_typeof(value) <> 'array' OR value = '[]'
+		OR jsonb_path_exists(value, 'strict $[*] ? (@.type() != "string")'))
+	ORDER BY key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('"%s" in "%s" of the mapping must be an array of strings, and not an empty one',
+				wrong, section);
+	END IF;
+
+	IF (item ? 'type_column') <> (item ? 'type_values') THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('"type_column" and "type_values" in "%s" of the mapping need each other',
+				section);
+	END IF;
+END
+$$;
 
 -- A relation that the mapping names: "lessons", or "app.lessons" in another
 -- schema.  NULL when it does not exist; an error when it cannot be bound.
@@ -100,218 +265,113 @@ BEGIN
 END
 $$;
 
--- Refuses a column that does not hold strings: paths and user names do.
-CREATE FUNCTION catalogue.check_string_column(relation regclass, "column" text) RETURNS void
+-- Refuses a completed item that names a column its relation does not have.
+CREATE FUNCTION catalogue.check_mapped_columns(relation regclass, item jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM catalogue.mapped_column(relation, pair.value #>> '{}')
+	FROM jsonb_each(item - '{relation,kind,separator,columns,type_values}'::text[]) AS pair;
+	PERFORM catalogue.mapped_column(relation, value)
+	FROM jsonb_array_elements_text(item -> 'columns') AS value;
+END
+$$;
+
+-- Whether an item of "also_delete" names the columns of a foreign key of its
+-- relation, in the key's order; an error when the mapping asked for it.
+CREATE FUNCTION catalogue.has_mapped_key(relation regclass, item jsonb, asked boolean) RETURNS boolean
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	type constant regtype := catalogue.mapped_column(relation, "column");
+	wanted constant text[] := ARRAY(SELECT jsonb_array_elements_text(item -> 'columns'));
+	is_there constant boolean := EXISTS (
+		SELECT FROM catalogue.foreign_keys(relation) AS k WHERE k.columns::text[] = wanted);
 BEGIN
-	IF (SELECT t.typcategory FROM pg_type t WHERE t.oid = type) <> 'S' THEN
-		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
-			MESSAGE = format('column "%s" of relation "%s" is of type %s', "column",
-				(SELECT c.relname FROM pg_class c WHERE c.oid = relation), type),
-			DETAIL = 'The column must be of a string type.';
+	IF asked AND NOT is_there THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+			MESSAGE = format('table "%s" has no foreign key on (%s)',
+				(SELECT c.relname FROM pg_class c WHERE c.oid = relation),
+				(SELECT string_agg(quote_ident(name), ', ' ORDER BY i)
+					FROM unnest(wanted) WITH ORDINALITY AS u (name, i))),
+			DETAIL = 'The mapping names it in "also_delete".',
+			HINT = 'Name the columns in the order of the foreign key; what refers to a professor without one belongs in "soft_references".';
 	END IF;
+	RETURN is_there;
 END
 $$;
 
--- Checks the form of one object of the mapping: no key that it must not have,
--- so that a misspelt one is not silently a default, none missing, and each
--- value of its type.  Keys with null have been taken out before.
-CREATE FUNCTION catalogue.check_mapping_item(section text, item jsonb, required text[], optional text[])
-	RETURNS void
-	LANGUAGE plpgsql IMMUTABLE
+-- Refuses a resolved item that the section's other items make superfluous or
+-- ambiguous: the same columns twice, or two lookups of one kind.
+CREATE FUNCTION catalogue.check_duplicate(section text, others jsonb, item jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	lists constant text[] := ARRAY['columns', 'type_values'];
-	wrong text;
+	besides constant text[] := '{separator,type_values}';
 BEGIN
-	SELECT key INTO wrong FROM jsonb_object_keys(item) AS key
-	WHERE key <> ALL (required || optional) ORDER BY key LIMIT 1;
-	IF FOUND THEN
+	IF EXISTS (SELECT FROM jsonb_array_elements(others) AS other
+		WHERE other ->> 'kind' = item ->> 'kind'
+		OR section <> 'lookups' AND other - besides = item - besides) THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('unrecognized key "%s" in "%s" of the mapping', wrong, section),
-			HINT = format('Valid keys are: %s.', array_to_string(required || optional, ', '));
-	END IF;
-
-	SELECT key INTO wrong FROM unnest(required) AS key WHERE NOT item ? key LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('key "%s" is missing in "%s" of the mapping', wrong, section);
-	END IF;
-
-	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
-	WHERE key <> ALL (lists) AND (jsonb_typeof(value) <> 'string' OR value = '""')
-	ORDER BY key LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('"%s" in "%s" of the mapping must be a string, and not an empty one',
-				wrong, section);
-	END IF;
-
-	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
-	WHERE key = ANY (lists)
-	AND (jsonb_typeof(value) <> 'array' OR value = '[]'
-		OR jsonb_path_exists(value, 'strict $[*] ? (@.type() != "string")'))
-	ORDER BY key LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('"%s" in "%s" of the mapping must be an array of strings, and not an empty one',
-				wrong, section);
-	END IF;
-
-	IF (item ? 'type_column') <> (item ? 'type_values') THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('"type_column" and "type_values" in "%s" of the mapping need each other',
-				section);
+			MESSAGE = format('duplicate entry in "%s" of the mapping', section),
+			DETAIL = CASE section
+				WHEN 'lookups' THEN format('The kind "%s" is there twice.', item ->> 'kind')
+				ELSE format('The same columns of table "%s" are there twice.', (
+					SELECT c.relname FROM pg_class c WHERE c.oid = (item ->> 'relation')::oid)) END;
 	END IF;
 END
 $$;
 
--- The mapping with its defaults filled in and every relation resolved: what
--- bind() takes.  Relations are OIDs, columns are checked to exist, and what
--- the mapping does not ask for and is not there is left out and named under
--- "absent".
+-- The binding that a mapping asks for: its defaults filled in, each relation an
+-- OID, each column there.  What only the default mapping names and the schema
+-- does not have is left out; a relation is then listed under "absent".  Items
+-- are resolved one after the other, so the first mistake is the one reported.
 CREATE FUNCTION catalogue.resolve_mapping(schema name, mapping jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	defaults constant jsonb := catalogue.default_mapping();
-	sections constant text[] := ARRAY['chapters', 'professors', 'lookups', 'files', 'also_delete',
-		'soft_references'];
-	of_deletion constant text[] := ARRAY['files', 'also_delete', 'soft_references'];
 	binding jsonb := '{"absent": []}';
-	section text;
+	section record;
 	asked boolean;
-	listed boolean;
-	items jsonb;
 	item jsonb;
 	missing jsonb;
-	name text;
-	relid regclass;
+	relation regclass;
 BEGIN
-	IF jsonb_typeof(mapping) <> 'object' THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = 'the mapping must be a JSON object';
-	END IF;
-	SELECT key INTO name FROM jsonb_object_keys(mapping) AS key
-	WHERE key <> ALL (sections) ORDER BY key LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('unrecognized key "%s" in the mapping', name),
-			HINT = format('Valid keys are: %s.', array_to_string(sections, ', '));
-	END IF;
+	PERFORM catalogue.check_mapping(mapping);
 
-	FOREACH section IN ARRAY sections LOOP
-		asked := mapping ? section;
-		listed := jsonb_typeof(defaults -> section) = 'array';
-		items := coalesce(mapping -> section, defaults -> section);
-		CONTINUE WHEN jsonb_typeof(items) = 'null';
-
-		-- Only a professor's deletion has a use for these.
-		IF section = ANY (of_deletion) AND NOT binding ? 'professors' THEN
-			CONTINUE WHEN NOT asked OR items = '[]';
-			RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-				MESSAGE = format('"%s" in the mapping needs "professors"', section);
-		END IF;
-
-		IF NOT listed THEN
-			items := jsonb_build_array(items);
-		ELSIF jsonb_typeof(items) <> 'array' THEN
-			RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-				MESSAGE = format('"%s" in the mapping must be a JSON array', section);
-		END IF;
-
-		FOR item IN SELECT * FROM jsonb_array_elements(items) LOOP
-			IF jsonb_typeof(item) <> 'object' THEN
-				RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-					MESSAGE = format(CASE WHEN listed
-						THEN '"%s" in the mapping must hold JSON objects'
-						ELSE '"%s" in the mapping must be a JSON object' END, section);
-			END IF;
-			-- What a section leaves out has the reference schema's name;
-			-- in lists only the columns that every lookup has.
-			CASE section
-				WHEN 'chapters' THEN
-					item := jsonb_strip_nulls((defaults -> section) || item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['relation', 'id', 'filiere', 'created_at'], ARRAY['author']);
-				WHEN 'professors' THEN
-					item := jsonb_strip_nulls((defaults -> section) || item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['relation', 'id', 'username'], '{}');
-				WHEN 'lookups' THEN
-					item := jsonb_strip_nulls('{"id": "id", "code": "code", "nom": "nom"}' || item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['kind', 'relation', 'id', 'code', 'nom'], ARRAY['parent']);
-				WHEN 'files' THEN
-					item := jsonb_strip_nulls(item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['relation', 'column'], ARRAY['separator']);
-				WHEN 'also_delete' THEN
-					item := jsonb_strip_nulls(item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['relation', 'columns'], '{}');
-				WHEN 'soft_references' THEN
-					item := jsonb_strip_nulls(item);
-					PERFORM catalogue.check_mapping_item(section, item,
-						ARRAY['relation', 'column'], ARRAY['type_column', 'type_values']);
-			END CASE;
-
-			relid := catalogue.mapped_relation(schema, item ->> 'relation',
-				format('"%s"', section));
-			IF relid IS NULL AND asked THEN
+	FOR section IN SELECT * FROM catalogue.mapping_sections() AS s ORDER BY s.ordinal LOOP
+		asked := mapping ? section.name;
+		FOR item IN SELECT * FROM jsonb_array_elements(
+			catalogue.mapping_items(mapping, section.name, binding ? 'professors'))
+		LOOP
+			item := catalogue.complete_mapping_item(section.name, item);
+			relation := catalogue.mapped_relation(schema, item ->> 'relation',
+				format('"%s"', section.name));
+			IF relation IS NULL AND asked THEN
 				RAISE EXCEPTION USING ERRCODE = 'undefined_table',
 					MESSAGE = format('relation "%s" does not exist', item ->> 'relation'),
-					DETAIL = format('The mapping names it in "%s", for schema "%s".', section, schema);
-			ELSIF relid IS NULL THEN
-				missing := jsonb_build_object('section', section, 'relation', item -> 'relation');
+					DETAIL = format('The mapping names it in "%s", for schema "%s".',
+						section.name, schema);
+			ELSIF relation IS NULL THEN
+				missing := jsonb_build_object('section', section.name, 'relation', item -> 'relation');
 				IF NOT binding -> 'absent' @> jsonb_build_array(missing) THEN
 					binding := jsonb_insert(binding, '{absent,-1}', missing, true);
 				END IF;
 				CONTINUE;
 			END IF;
 
-			PERFORM catalogue.mapped_column(relid, value #>> '{}')
-			FROM jsonb_each(item - '{relation,kind,separator,columns,type_values}'::text[]);
-			PERFORM catalogue.mapped_column(relid, value)
-			FROM jsonb_array_elements_text(item -> 'columns') AS value;
-
-			IF section = 'also_delete' AND NOT EXISTS (SELECT FROM catalogue.foreign_keys(relid) AS k
-				WHERE k.columns::text[] = ARRAY(SELECT jsonb_array_elements_text(item -> 'columns'))) THEN
-				CONTINUE WHEN NOT asked;
-				RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-					MESSAGE = format('table "%s" has no foreign key on (%s)',
-						(SELECT c.relname FROM pg_class c WHERE c.oid = relid),
-						(SELECT string_agg(quote_ident(value), ', ')
-							FROM jsonb_array_elements_text(item -> 'columns') AS value)),
-					DETAIL = 'The mapping names it in "also_delete".',
-					HINT = 'Name the columns in the order of the foreign key; what refers to a professor without one belongs in "soft_references".';
+			PERFORM catalogue.check_mapped_columns(relation, item);
+			CONTINUE WHEN section.name = 'also_delete'
+				AND NOT catalogue.has_mapped_key(relation, item, asked);
+			item := item || jsonb_build_object('relation', relation::oid::bigint);
+			IF section.is_list THEN
+				PERFORM catalogue.check_duplicate(section.name, binding -> section.name, item);
+				item := coalesce(binding -> section.name, '[]') || item;
 			END IF;
-
-			item := item || jsonb_build_object('relation', relid::oid::bigint);
-			IF listed THEN
-				IF EXISTS (
-					SELECT FROM jsonb_array_elements(binding -> section) AS other
-					WHERE other ->> 'kind' = item ->> 'kind'
-					OR section <> 'lookups' AND other - '{separator,type_values}'::text[]
-						= item - '{separator,type_values}'::text[]) THEN
-					RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-						MESSAGE = format('duplicate entry in "%s" of the mapping', section),
-						DETAIL = CASE section
-							WHEN 'lookups' THEN format('The kind "%s" is there twice.', item ->> 'kind')
-							ELSE format('The same columns of table "%s" are there twice.', (
-								SELECT c.relname FROM pg_class c WHERE c.oid = relid)) END;
-				END IF;
-				binding := jsonb_set(binding, ARRAY[section],
-					coalesce(binding -> section, '[]') || item);
-			ELSE
-				binding := jsonb_set(binding, ARRAY[section], item);
-			END IF;
+			binding := binding || jsonb_build_object(section.name, item);
 		END LOOP;
 	END LOOP;
 
@@ -322,124 +382,4 @@ BEGIN
 	END IF;
 	RETURN binding;
 END
-$$;
-
--- Refuses tables on which the functions cannot be right: paging needs a
--- unique id in an order, and a deletion one professor for a username.
-CREATE FUNCTION catalogue.check_keys(binding jsonb) RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	item jsonb;
-	role text;
-	roles text[];
-	target pg_class;
-	attribute pg_attribute;
-BEGIN
-	IF binding ? 'chapters' THEN
-		item := binding -> 'chapters';
-		-- The server's own words for a column that has no order.
-		EXECUTE format('SELECT FROM %s ORDER BY %I, %I DESC, %I DESC LIMIT 0',
-			(item ->> 'relation')::oid::regclass, item ->> 'filiere', item ->> 'created_at',
-			item ->> 'id');
-		SELECT t.oid::regtype::text INTO role FROM pg_type t
-		WHERE t.oid = catalogue.argument_type((item ->> 'relation')::oid::regclass, item ->> 'filiere')
-		AND t.typarray = 0;
-		IF FOUND THEN
-			RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
-				MESSAGE = format('column "%s" of relation "%s" is of type %s', item ->> 'filiere',
-					(SELECT c.relname FROM pg_class c WHERE c.oid = (item ->> 'relation')::oid), role),
-				DETAIL = 'There are no arrays of this type, which recent_chapters() takes.';
-		END IF;
-	END IF;
-
-	IF binding ? 'professors' THEN
-		PERFORM catalogue.check_string_column((p ->> 'relation')::oid::regclass, p ->> 'username')
-		FROM (VALUES (binding -> 'professors')) AS v (p);
-	END IF;
-	PERFORM catalogue.check_string_column((f ->> 'relation')::oid::regclass, f ->> 'column')
-	FROM jsonb_array_elements(binding -> 'files') AS f;
-
-	IF binding #> '{lookups,0}' ? 'parent' THEN
-		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-			MESSAGE = format('lookup "%s" comes first in the mapping and has a parent',
-				binding #>> '{lookups,0,kind}'),
-			HINT = 'List the root of the tree first, and parents before their children.';
-	END IF;
-
-	FOR item, roles IN
-		SELECT binding -> 'chapters', ARRAY['id']
-		UNION ALL
-		SELECT binding -> 'professors', ARRAY['id', 'username']
-		UNION ALL
-		SELECT l, ARRAY['id'] FROM jsonb_array_elements(binding -> 'lookups') AS l
-	LOOP
-		SELECT c.* INTO target FROM pg_class c WHERE c.oid = (item ->> 'relation')::oid;
-		-- Foreign tables have no keys that this server knows of.
-		CONTINUE WHEN NOT FOUND OR target.relkind = 'f';
-
-		IF NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = target.oid AND c.contype = 'p') THEN
-			RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-				MESSAGE = format('table "%s" has no primary key', target.relname),
-				HINT = format('Run ALTER TABLE %s ADD PRIMARY KEY (%I).', target.oid::regclass,
-					item ->> 'id');
-		END IF;
-
-		FOREACH role IN ARRAY roles LOOP
-			SELECT a.* INTO attribute FROM pg_attribute a
-			WHERE a.attrelid = target.oid AND a.attname = item ->> role AND NOT a.attisdropped;
-			IF NOT EXISTS (
-				SELECT FROM pg_index i
-				WHERE i.indrelid = target.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
-				AND i.indpred IS NULL
-				AND (i.indkey[0] = attribute.attnum AND i.indnkeyatts = 1
-					-- keys of a partitioned table have the partition key in them
-					OR target.relkind = 'p' AND attribute.attnum = ANY (i.indkey))) THEN
-				RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-					MESSAGE = format('column "%s" of table "%s" has no unique constraint',
-						attribute.attname, target.relname),
-					DETAIL = 'It must be unique by itself, and the constraint not deferrable.',
-					HINT = 'Add the constraint, or name another column in the mapping.';
-			END IF;
-			IF role = 'id' AND NOT attribute.attnotnull THEN
-				RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-					MESSAGE = format('column "%s" of table "%s" may be null', attribute.attname,
-						target.relname),
-					HINT = format('Run ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.',
-						target.oid::regclass, attribute.attname);
-			END IF;
-		END LOOP;
-	END LOOP;
-END
-$$;
-
--- Foreign keys of a table, each with its columns in the constraint's order.
-CREATE FUNCTION catalogue.foreign_keys(relation regclass)
-	RETURNS TABLE (constraint_name name, referenced regclass, columns name[], attnums smallint[], on_delete "char")
-	LANGUAGE sql STABLE ROWS 5
-	SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT k.conname, k.confrelid::regclass,
-	ARRAY(SELECT a.attname FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, i)
-		JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY u.i),
-	k.conkey, k.confdeltype
-FROM pg_constraint k
-WHERE k.conrelid = relation AND k.contype = 'f' AND k.conparentid = 0
-$$;
-
--- Type of the argument that takes a column's values: the column's own, and a
--- domain's base type, since most arguments may be NULL and a domain need not
--- allow it.  NULL when there is no such column.
-CREATE FUNCTION catalogue.argument_type(relation regclass, "column" name) RETURNS regtype
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-WITH RECURSIVE type(oid, base) AS (
-	SELECT t.oid, t.typbasetype FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-	WHERE a.attrelid = relation AND a.attname = "column" AND a.attnum > 0 AND NOT a.attisdropped
-	UNION ALL
-	SELECT t.oid, t.typbasetype FROM type JOIN pg_type t ON t.oid = type.base
-)
-SELECT oid::regtype FROM type WHERE base = 0
 $$;

@@ -199,6 +199,7 @@ BEGIN
 	END IF;
 	mapping := coalesce(mapping, '{}');
 	binding := catalogue.resolve_mapping(schema, mapping);
+	PERFORM catalogue.check_types(binding);
 	PERFORM catalogue.check_keys(binding);
 	SELECT c.relowner INTO owner FROM pg_class c
 	WHERE c.oid = coalesce(binding #>> '{chapters,relation}', binding #>> '{professors,relation}',
