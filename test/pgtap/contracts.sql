@@ -77,7 +77,9 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p
 	'none is SECURITY DEFINER');
 SELECT set_eq($$SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'catalogue'::regnamespace
 	AND NOT has_function_privilege('contracts_stranger', p.oid, 'EXECUTE')$$,
-	ARRAY['bind_for', 'check_owner', 'config_changed', 'sentinel_round_trip', 'cache_selftest'],
+	ARRAY['bind_for', 'check_owner', 'check_unbind', 'check_bound', 'delete_configuration',
+		'insert_configuration', 'drop_functions', 'create_functions', 'config_changed',
+		'sentinel_round_trip', 'cache_selftest'],
 	'functions that not everyone may execute');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'app'::regnamespace
 	AND NOT has_function_privilege('contracts_stranger', p.oid, 'EXECUTE')$$,
