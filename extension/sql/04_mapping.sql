@@ -61,7 +61,6 @@ SELECT s.* FROM (VALUES
 	(5, 'also_delete', true, '{relation,columns}', '{}', '{}', true),
 	(6, 'soft_references', true, '{relation,column}', '{type_column,type_values}', '{}', true)) AS s
 $$;
-COMMENT ON FUNCTION catalogue.mapping_sections() IS 'the sections of a mapping and the keys of their items';
 
 -- Checks the form of a mapping as a whole.
 CREATE FUNCTION catalogue.check_mapping(mapping jsonb) RETURNS void

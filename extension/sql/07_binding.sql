@@ -259,13 +259,11 @@ END
 $$;
 REVOKE ALL ON FUNCTION catalogue.bind_for(oid, name, jsonb) FROM PUBLIC;
 
--- Calls bind_for() for the caller, as the extension's owner.
 CREATE FUNCTION catalogue.bind(schema name, binding jsonb)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'catalogue_bind';
 COMMENT ON FUNCTION catalogue.bind(name, jsonb) IS 'the step of attach() and detach() that needs the extension owner''s rights';
 
--- Locks the configuration against writers to the end of the transaction.
 CREATE FUNCTION catalogue.lock_configuration() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'catalogue_lock_configuration';
 COMMENT ON FUNCTION catalogue.lock_configuration() IS 'makes attach() and detach() wait for each other';

@@ -6,7 +6,7 @@
  * time: they lock the configuration.
  */
 
--- The schema that attach() and its kin work on, checked.
+-- Refuses a schema that is not there.
 CREATE FUNCTION catalogue.check_schema(schema name) RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
