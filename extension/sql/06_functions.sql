@@ -13,7 +13,7 @@ CREATE FUNCTION catalogue.tuple_source_support(internal) RETURNS internal
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_tuple_source_support';
 COMMENT ON FUNCTION catalogue.tuple_source_support(internal) IS 'planner support: row estimates';
 
--- The functions that an attachment asks for, as the words of CREATE FUNCTION.
+-- The functions that an attachment asks for, as the parts of CREATE FUNCTION.
 CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
 		options text, symbol text)

@@ -7,7 +7,7 @@
  * other.  The triggers go with the extension.
  */
 
--- Paths of deleted files that wait to be unlinked.
+-- Creates the outbox: paths of deleted files that wait to be unlinked.
 CREATE FUNCTION catalogue.create_outbox(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -42,7 +42,7 @@ BEGIN
 END
 $$;
 
--- One row for each professor whose purge has begun.
+-- Creates the table of purges: a row for each professor whose purge has begun.
 CREATE FUNCTION catalogue.create_purges(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -78,8 +78,8 @@ BEGIN
 END
 $$;
 
--- How many files wait, and since when.  The view names nothing of the
--- extension, so it outlives it; the next one likewise.
+-- Creates the view of the outbox for monitoring: how many files wait, and since
+-- when.  It names nothing of the extension, so it outlives it.
 CREATE FUNCTION catalogue.create_backlog_view(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -104,7 +104,8 @@ BEGIN
 END
 $$;
 
--- How far each purge is, and when it is likely to end.
+-- Creates the view of purges: how far each is, and when it is likely to end.  It
+-- outlives the extension too.
 CREATE FUNCTION catalogue.create_progress_view(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -138,7 +139,7 @@ BEGIN
 END
 $$;
 
--- Tables and views that attach() has made in a schema and detach() leaves.
+-- Which of these a schema has: what attach() made there and detach() leaves.
 CREATE FUNCTION catalogue.kept_relations(schema name) RETURNS TABLE (kind text, name text)
 	LANGUAGE sql STABLE ROWS 4
 	SET search_path = pg_catalog, pg_temp
@@ -151,7 +152,7 @@ AND c.relname IN ('deleted_files', 'deleted_files_backlog', 'professor_purges',
 ORDER BY c.relname
 $$;
 
--- Makes those that are missing, and gives them to an owner.
+-- Creates those that are missing, and gives them to an owner.
 CREATE FUNCTION catalogue.create_deletion_tables(schema name, owner regrole)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -236,7 +237,7 @@ BEGIN
 END
 $$;
 
--- Makes the triggers on the lookup tables of a binding, and drops those that an
+-- Creates the triggers on the lookup tables of a binding, and drops those that an
 -- earlier binding of the schema has on others.
 CREATE FUNCTION catalogue.replace_lookup_triggers(schema name, lookups jsonb)
 	RETURNS TABLE (status text, object text, detail text)
