@@ -167,13 +167,11 @@ BEGIN
 	RETURN QUERY SELECT * FROM catalogue.create_backlog_view(schema);
 	RETURN QUERY SELECT * FROM catalogue.create_progress_view(schema);
 
-	IF owner <> current_user::regrole THEN
-		FOR made IN SELECT r.name FROM catalogue.kept_relations(schema) AS r
-			WHERE r.name <> ALL (before)
-		LOOP
-			EXECUTE format('ALTER TABLE %s OWNER TO %s', made, owner);
-		END LOOP;
-	END IF;
+	FOR made IN SELECT r.name FROM catalogue.kept_relations(schema) AS r
+		WHERE r.name <> ALL (before)
+	LOOP
+		EXECUTE format('ALTER TABLE %s OWNER TO %s', made, owner);
+	END LOOP;
 END
 $$;
 
