@@ -90,8 +90,9 @@ endif
 
 include $(PGXS)
 
-$(script): $(sort $(call files,extension/sql/*.sql))
-	cat $^ >$@
+# the directory too, for a piece that has gone
+$(script): $(sort $(call files,extension/sql/*.sql)) extension/sql
+	cat $(filter %.sql,$^) >$@
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(addprefix $(source),extension/*.h extension/*/*.h))
 
