@@ -73,6 +73,13 @@ $(pgxs_goals):
 
 else
 
+# A VPATH build does not make what it finds in the source, and cannot install it.
+ifneq ($(realpath .),$(realpath $(source)))
+ifneq (,$(call files,$(OBJS) $(script)))
+$(error run "make clean" in $(source) first: a VPATH build needs a source without built files)
+endif
+endif
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 # A server that was configured with LLVM wants bitcode of each extension,
