@@ -37,8 +37,8 @@ EXTRA_CLEAN = results regression.diffs regression.out output_iso tmp_check tmp_c
 # Headers are named from here: "feed/feed.h".
 PG_CPPFLAGS = -I$(source)extension
 
-# What is on for our objects beyond the server's own flags.  Those, and the
-# attributes in its headers, are made for gcc: clang shall not complain of them.
+# Warnings beyond those of the server's own flags.  These flags, and the
+# attributes in its headers, are made for gcc: clang must not warn of them.
 PG_CFLAGS = -Wall -Wextra -Wshadow \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(clang_warnings))
