@@ -37,8 +37,8 @@ EXTRA_CLEAN = results regression.diffs regression.out output_iso tmp_check tmp_c
 # Headers are named from here: "feed/feed.h".
 PG_CPPFLAGS = -I$(source)extension
 
-# What is on for our objects beyond the server's own flags.  Those, and the
-# attributes in its headers, are made for gcc: clang shall not complain of them.
+# Warnings beyond those of the server's own flags.  These flags, and the
+# attributes in its headers, are made for gcc: clang must not warn of them.
 PG_CFLAGS = -Wall -Wextra -Wshadow \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	$(if $(findstring clang,$(shell $(CC) --version)),$(clang_warnings))
@@ -74,6 +74,13 @@ $(pgxs_goals):
 
 else
 
+# A VPATH build does not make what it finds in the source, and cannot install it.
+ifneq ($(realpath .),$(realpath $(source)))
+ifneq (,$(call files,$(OBJS) $(script)))
+$(error run "make clean" in $(source) first: a VPATH build needs a source without built files)
+endif
+endif
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 
 # A server that was configured with LLVM wants bitcode of each extension,
@@ -93,8 +100,9 @@ endif
 
 include $(PGXS)
 
-$(script): $(sort $(call files,extension/sql/*.sql))
-	cat $^ >$@
+# the directory too, for a piece that has gone
+$(script): $(sort $(call files,extension/sql/*.sql)) extension/sql
+	cat $(filter %.sql,$^) >$@
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard $(addprefix $(source),extension/*.h extension/*/*.h))
 

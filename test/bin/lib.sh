@@ -6,7 +6,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
 # The caller's settings must reach neither the clients of our server (they
-# would go to his, or speak his language) nor an inner make.
+# would go to another server, or speak another language) nor an inner make.
 umask 022
 unset CDPATH MAKEFLAGS MAKEOVERRIDES MFLAGS MAKELEVEL LANGUAGE "${!LC_@}"
 for variable in "${!PG@}"; do

@@ -8,7 +8,7 @@ CREATE EXTENSION catalogue;
 \pset tuples_only on
 
 BEGIN;
-SELECT plan(62);
+SELECT plan(63);
 
 -- The application's owner, a member of his role, and somebody else.
 CREATE ROLE contracts_owner;
@@ -77,7 +77,9 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p
 	'none is SECURITY DEFINER');
 SELECT set_eq($$SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'catalogue'::regnamespace
 	AND NOT has_function_privilege('contracts_stranger', p.oid, 'EXECUTE')$$,
-	ARRAY['bind_for', 'check_owner', 'config_changed', 'sentinel_round_trip', 'cache_selftest'],
+	ARRAY['bind_for', 'check_owner', 'check_unbind', 'check_bound', 'delete_configuration',
+		'insert_configuration', 'drop_functions', 'create_functions', 'config_changed',
+		'sentinel_round_trip', 'cache_selftest'],
 	'functions that not everyone may execute');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'app'::regnamespace
 	AND NOT has_function_privilege('contracts_stranger', p.oid, 'EXECUTE')$$,
@@ -252,6 +254,16 @@ SELECT throws_ok($$SELECT * FROM catalogue.attach('app')$$, '42723', NULL, '4272
 ROLLBACK TO own_function;
 CREATE VIEW app.dependent AS SELECT * FROM app.cached_lookups();
 SELECT throws_ok($$SELECT * FROM catalogue.detach('app')$$, '2BP01', NULL, '2BP01: a view depends on a function');
+RESET ROLE;
+
+--
+-- a role whose name needs quotes
+--
+CREATE ROLE "Contracts Owner";
+CREATE SCHEMA quoted AUTHORIZATION "Contracts Owner";
+SET ROLE "Contracts Owner";
+SELECT count(*) AS tables FROM catalogue.create_tables('quoted') \gset
+SELECT lives_ok($$SELECT * FROM catalogue.attach('quoted')$$, 'attaches like any other');
 RESET ROLE;
 
 SELECT * FROM finish();

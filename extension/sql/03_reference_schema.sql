@@ -1,6 +1,7 @@
----------------------------------------------------------------------------
--- create_tables(): the reference schema, for a new application.
----------------------------------------------------------------------------
+/*
+ * 03_reference_schema.sql
+ *		create_tables(): the reference schema, for a new application.
+ */
 
 /*
  * catalogue.create_tables(schema name DEFAULT current_schema()) -> SETOF regclass

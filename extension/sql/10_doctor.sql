@@ -1,3 +1,10 @@
+/*
+ * 10_doctor.sql
+ *		What attached schemas lack: recommended_indexes() and doctor().
+ *
+ * Both only read, whoever calls.
+ */
+
 -- Indexes that an attached schema lacks: the feed's, and one for every
 -- reference that a professor's deletion must look through.
 CREATE FUNCTION catalogue.recommended_indexes(schema name DEFAULT pg_catalog.current_schema())
@@ -9,7 +16,7 @@ WITH RECURSIVE attached AS (
 	SELECT a.* FROM catalogue.attachment a
 	WHERE a.deleted_files = catalogue.attachment_of(schema)
 ), deleted(relid) AS (
-	-- Tables that lose rows: down the CASCADE keys and the mapping's edges.
+	-- Delete targets: along the CASCADE keys and the mapping's edges.
 	SELECT a.professors FROM attached a WHERE a.professors IS NOT NULL
 	UNION
 	SELECT k.conrelid::regclass FROM deleted d

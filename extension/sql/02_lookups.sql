@@ -1,8 +1,10 @@
----------------------------------------------------------------------------
--- Lookup coherence: an empty table whose only use is to be invalidated.
--- No plan depends on it, so its messages replan nothing.
----------------------------------------------------------------------------
+/*
+ * 02_lookups.sql
+ *		Coherence, statistics and self-test of the lookup cache.
+ */
 
+-- An empty table whose only use is to be invalidated.  No plan depends on it,
+-- so its invalidation messages replan nothing.
 CREATE TABLE catalogue.lookup_sentinel ();
 COMMENT ON TABLE catalogue.lookup_sentinel IS 'always empty: its invalidation messages tell sessions to invalidate cached lookups';
 
@@ -21,6 +23,7 @@ CREATE FUNCTION catalogue.cache_stats()
 -- misses and the like.
 CREATE VIEW catalogue.cache_stats AS SELECT * FROM catalogue.cache_stats();
 COMMENT ON VIEW catalogue.cache_stats IS 'lookup cache of this session: its totals, then a row for each entry';
+COMMENT ON FUNCTION catalogue.cache_stats() IS 'rows of the view catalogue.cache_stats';
 GRANT SELECT ON catalogue.cache_stats TO PUBLIC;
 
 CREATE FUNCTION catalogue.cache_reset() RETURNS void

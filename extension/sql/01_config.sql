@@ -1,11 +1,12 @@
 /*
- * catalogue--1.0.sql
- *		The extension's own members, all in the schema catalogue.
+ * 01_config.sql
+ *		The schema catalogue, and the tables that say what is attached.
  *
- * Every name is qualified, and every function that is not in C sets its
- * search path, so that nothing planted in another schema can be captured.
- * Tables of the application are never members: what create_tables() and
- * attach() make stays when the extension goes.
+ * First of the pieces that make joins into the install script, in the order of
+ * their names.  What they create are the extension's own members, all in the
+ * schema catalogue; tables of the application never are.  In each piece every
+ * name is qualified, or resolved with a search path that the function sets, so
+ * that nothing planted in another schema can be captured.
  */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
@@ -16,19 +17,16 @@
 CREATE SCHEMA catalogue;
 GRANT USAGE ON SCHEMA catalogue TO PUBLIC;
 
----------------------------------------------------------------------------
--- Configuration: which tables each schema's functions are bound to.
--- Written by bind_for() alone, readable by everyone, dumped with its rows.
+-- Configuration: which tables each schema's functions are bound to.  Written by
+-- bind_for() alone, readable by everyone, dumped with its rows.
 --
--- An attachment is known by its outbox, the table deleted_files in the
--- attached schema: so it follows a schema that is renamed, and two schemas
--- that change names keep their own.  One whose outbox has been dropped is
--- dead; it is not dumped, and the next attach() or detach() removes it.
+-- An attachment is known by its outbox, the table deleted_files in the attached
+-- schema: so it follows a schema that is renamed, and two schemas that exchange
+-- names keep their own.  One whose outbox has been dropped is dead; it is not
+-- dumped, and the next attach() or detach() removes it.
 --
 -- The other tables' column attachment is that outbox too.  There is no foreign
 -- key: pg_restore loads tables in parallel and in any order.
----------------------------------------------------------------------------
-
 CREATE TABLE catalogue.attachment (
 	deleted_files regclass NOT NULL,
 	professor_purges regclass NOT NULL,
@@ -104,7 +102,7 @@ SELECT pg_catalog.pg_extension_config_dump('catalogue.soft_reference',
 
 CREATE FUNCTION catalogue.config_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'catalogue_config_changed';
-COMMENT ON FUNCTION catalogue.config_changed() IS 'makes every session read the configuration again';
+COMMENT ON FUNCTION catalogue.config_changed() IS 'invalidates the configuration that sessions have cached';
 REVOKE ALL ON FUNCTION catalogue.config_changed() FROM PUBLIC;
 
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON catalogue.attachment

@@ -1,0 +1,167 @@
+/*
+ * 06_functions.sql
+ *		The functions that attach() creates in the application's schema.
+ *
+ * An attachment's configuration says which functions are wanted, the catalogs
+ * say which are present.  drop_functions() and create_functions() make the one
+ * the other.  They run inside bind_for(), as the extension's owner, and trust
+ * what it has checked: nobody else may execute them.
+ */
+
+-- Planner support of the functions that return rows.
+CREATE FUNCTION catalogue.tuple_source_support(internal) RETURNS internal
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_tuple_source_support';
+COMMENT ON FUNCTION catalogue.tuple_source_support(internal) IS 'planner support: row estimates';
+
+-- The functions that an attachment asks for, as the parts of CREATE FUNCTION.
+CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
+	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
+		options text, symbol text)
+	LANGUAGE sql STABLE ROWS 10
+	SET search_path = pg_catalog, pg_temp
+AS $$
+WITH chapters AS (
+	SELECT c.reltype::regtype AS row_type, f.filiere, f.name, i.id, d.created_at
+	FROM catalogue.attachment a
+	JOIN pg_class c ON c.oid = a.chapters
+	CROSS JOIN LATERAL (
+		SELECT 'filiere', t.oid::regtype FROM pg_type t
+		WHERE t.oid = catalogue.argument_type(a.chapters, a.chapters_filiere)
+		UNION ALL
+		SELECT 'filieres', t.typarray::regtype FROM pg_type t
+		WHERE t.oid = catalogue.argument_type(a.chapters, a.chapters_filiere)) AS f (name, filiere)
+	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_id) AS i (id)
+	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_created_at) AS d (created_at)
+	WHERE a.deleted_files = attachment
+), professors AS (
+	SELECT 'TABLE(relation regclass, action text, row_count bigint)' AS report
+	FROM catalogue.attachment a
+	WHERE a.deleted_files = attachment AND a.professors IS NOT NULL
+), root AS (
+	SELECT catalogue.argument_type(l.relation, l.id) AS id
+	FROM catalogue.lookup l WHERE l.attachment = wanted_functions.attachment
+	ORDER BY l.ordinal LIMIT 1
+)
+SELECT 'FUNCTION', 'recent_chapters',
+	format('%s, integer, %s, %s', c.filiere, c.id, c.created_at),
+	format('%s %s, n integer DEFAULT 100, before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
+		c.name, c.filiere, c.id, c.created_at),
+	format('SETOF %s', c.row_type),
+	'STABLE PARALLEL SAFE ROWS 100 SUPPORT catalogue.tuple_source_support',
+	'catalogue_recent_chapters'
+FROM chapters c
+UNION ALL
+SELECT v.*
+FROM professors p CROSS JOIN LATERAL (VALUES
+	('FUNCTION', 'delete_professor_batch', 'text, integer, boolean',
+		'username text, batch_size integer DEFAULT 1000, missing_ok boolean DEFAULT false',
+		p.report, 'VOLATILE PARALLEL UNSAFE ROWS 20', 'catalogue_delete_professor_batch'),
+	('FUNCTION', 'preview_professor_deletion', 'text', 'username text',
+		p.report, 'STABLE PARALLEL RESTRICTED ROWS 20', 'catalogue_preview_professor_deletion'),
+	('PROCEDURE', 'purge_professor', 'text, integer, interval',
+		'username text, batch_size integer DEFAULT 1000, pause interval DEFAULT ''0''',
+		NULL, '', 'catalogue_purge_professor'),
+	('FUNCTION', 'take_deleted_files', 'integer', 'max_files integer DEFAULT 100',
+		'SETOF text', 'VOLATILE PARALLEL UNSAFE ROWS 100', 'catalogue_take_deleted_files'),
+	('FUNCTION', 'retry_deleted_file', 'text, text', 'path text, error text',
+		'void', 'VOLATILE PARALLEL UNSAFE', 'catalogue_retry_deleted_file')) AS v
+UNION ALL
+SELECT v.*
+FROM root r CROSS JOIN LATERAL (VALUES
+	('FUNCTION', 'cached_lookups', r.id::text, format('universite %s DEFAULT NULL', r.id),
+		'TABLE(kind text, id text, code text, nom text, parent_id text)',
+		'STABLE PARALLEL RESTRICTED ROWS 1000 SUPPORT catalogue.tuple_source_support',
+		'catalogue_cached_lookups'),
+	('FUNCTION', 'cached_lookups_json', format('%s, text', r.id),
+		format('universite %s DEFAULT NULL, known_version text DEFAULT NULL', r.id),
+		'TABLE(version text, lookups json)',
+		'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.tuple_source_support',
+		'catalogue_cached_lookups_json')) AS v
+WHERE r.id IS NOT NULL
+$$;
+
+-- The extension's functions that are in a schema, as wanted_functions() names
+-- them: by symbol, argument types and result, so that one that was renamed
+-- there is still known.
+CREATE FUNCTION catalogue.present_functions(schema name)
+	RETURNS TABLE (routine regprocedure, owner oid, types text, result text, symbol text)
+	LANGUAGE sql STABLE ROWS 10
+	SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT p.oid, p.proowner, oidvectortypes(p.proargtypes), pg_get_function_result(p.oid), p.prosrc
+FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_proc bind ON bind.oid = 'catalogue.bind(name, jsonb)'::regprocedure AND bind.probin = p.probin
+WHERE n.nspname = schema AND n.nspname <> 'catalogue'
+$$;
+
+-- Drops the extension's functions in a schema that an attachment does not ask
+-- for, such as those of a column type that has changed; all of them where there
+-- is no attachment.
+CREATE FUNCTION catalogue.drop_functions(schema name, attachment regclass)
+	RETURNS TABLE (status text, object text, detail text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	present record;
+BEGIN
+	FOR present IN
+		SELECT p.routine FROM catalogue.present_functions(schema) AS p
+		WHERE NOT EXISTS (SELECT FROM catalogue.wanted_functions(attachment) AS w
+			WHERE w.symbol = p.symbol AND w.types = p.types
+			AND w.result IS NOT DISTINCT FROM p.result)
+		ORDER BY p.routine::text
+	LOOP
+		status := 'dropped';
+		object := format('routine %s', present.routine);
+		EXECUTE format('DROP ROUTINE %s', present.routine);
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION catalogue.drop_functions(name, regclass) FROM PUBLIC;
+
+-- Creates the functions that an attachment asks for and its schema does not
+-- have.  They belong to the owner of the tables, whoever attaches.
+CREATE FUNCTION catalogue.create_functions(schema name, attachment regclass)
+	RETURNS TABLE (status text, object text, detail text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	library constant text := (SELECT p.probin FROM pg_proc p
+		WHERE p.oid = 'catalogue.bind(name, jsonb)'::regprocedure);
+	owner constant regrole := (SELECT c.relowner
+		FROM catalogue.bound_tables(attachment) WITH ORDINALITY AS b (relation, columns, description, i)
+		JOIN pg_class c ON c.oid = b.relation
+		ORDER BY b.i LIMIT 1);
+	wanted record;
+BEGIN
+	FOR wanted IN
+		SELECT w.*, p.routine, format('%I.%I(%s)', schema, w.name, w.types) AS signature
+		FROM catalogue.wanted_functions(attachment) AS w
+		LEFT JOIN catalogue.present_functions(schema) AS p
+			ON p.symbol = w.symbol AND p.types = w.types
+		ORDER BY w.name, w.types
+	LOOP
+		status := 'found';
+		object := format('%s %s', lower(wanted.kind), coalesce(wanted.routine::text, wanted.signature));
+		IF wanted.routine IS NULL THEN
+			IF to_regprocedure(wanted.signature) IS NOT NULL THEN
+				RAISE EXCEPTION USING ERRCODE = 'duplicate_function',
+					MESSAGE = format('%s already exists and is not one of the extension''s', object),
+					HINT = 'Rename it, or attach tables of another schema.';
+			END IF;
+			EXECUTE format('CREATE %s %I.%I(%s) %s LANGUAGE c %s AS %L, %L', wanted.kind, schema,
+				wanted.name, wanted.arguments, 'RETURNS ' || wanted.result, wanted.options,
+				library, wanted.symbol);
+			EXECUTE format('ALTER ROUTINE %s OWNER TO %s', wanted.signature, owner);
+			EXECUTE format('ALTER ROUTINE %s DEPENDS ON EXTENSION catalogue', wanted.signature);
+			status := 'created';
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION catalogue.create_functions(name, regclass) FROM PUBLIC;
