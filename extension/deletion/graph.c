@@ -156,7 +156,11 @@ catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid)
 	return NULL;
 }
 
-/* The current graph of a function's attachment, or NULL; those that are stale go. */
+/*
+ * The current graph of a function's attachment, or NULL; those that are stale go.
+ * An attachment depends on more than the graph (its outbox): where it has been
+ * replaced, nobody finds the graph any more.
+ */
 static DeletionGraph *
 find_graph(Oid funcid)
 {
@@ -168,7 +172,8 @@ find_graph(Oid funcid)
 	{
 		DeletionGraph *graph = lfirst(lc);
 
-		if (!catalogue_is_current(graph->base.dependencies))
+		if (!catalogue_is_current(graph->base.dependencies) ||
+			!catalogue_is_current(graph->attachment->base.dependencies))
 		{
 			graphs = foreach_delete_current(graphs, lc);
 			catalogue_drop_cached(&graph->base);
