@@ -114,6 +114,7 @@ typedef struct DeletionGraph
 
 extern DeletionGraph *catalogue_pin_fk_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);
 extern DeletionTable *catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid);
+extern Oid catalogue_topmost_relation(Oid relid);
 
 /* recorder.c: what is deleted while a deletion runs, by whatever statement. */
 typedef struct DeletionCount

@@ -157,6 +157,24 @@ catalogue_fk_graph_table(const DeletionGraph *graph, Oid relid)
 }
 
 /*
+ * The partitioned table that a partition belongs to in the end; itself for other
+ * tables, and for a partition that is being detached.
+ */
+Oid
+catalogue_topmost_relation(Oid relid)
+{
+	List *ancestors;
+
+	if (!get_rel_relispartition(relid))
+		return relid;
+	ancestors = get_partition_ancestors(relid);
+	if (ancestors != NIL)
+		relid = llast_oid(ancestors);
+	list_free(ancestors);
+	return relid;
+}
+
+/*
  * The current graph of a function's attachment, or NULL; those that are stale go.
  * An attachment depends on more than the graph (its outbox): where it has been
  * replaced, nobody finds the graph any more.
@@ -279,11 +297,12 @@ make_table(GraphBuilder *builder, Oid relid)
 				errmsg("cannot delete from \"%s\"", RelationGetRelationName(rel)),
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
-	table->relid = table->reported = relid;
+	table->relid = relid;
+	do
+		table->reported = catalogue_topmost_relation(relid);
+	while (catalogue_depend_on_relation(builder->graph->base.dependencies, table->reported));
 	table->name = psprintf("ONLY %s", catalogue_qualified_relation_name(relid));
 	table->partition = rel->rd_rel->relispartition;
-	if (table->partition)
-		table->reported = llast_oid(get_partition_ancestors(relid));
 	table->order_by = primary_key_columns(rel);
 	table->has_before_triggers = table->has_triggers = rel->rd_rules != NULL;
 	if (rel->trigdesc != NULL)

@@ -27,7 +27,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -58,7 +57,6 @@ static bool is_proven(const Trigger *trigger, const List *proven);
 static Datum record_files(PG_FUNCTION_ARGS);
 static void record_paths(DeletionWatch *watch, const char *separator, char *value);
 static bool has_files(const DeletionWatch *watch, Oid relid);
-static Oid topmost_relation(Oid relid);
 static void count_cascaded_update(DeletionWatch *watch, Oid relid, uint64 rows);
 
 void
@@ -163,7 +161,8 @@ watch_executor_start(QueryDesc *query, int eflags)
 	{
 		ResultRelInfo *target = lfirst(lc);
 		const List *proven = query->params == watch->own_params ? watch->proven : NIL;
-		bool files = has_files(watch, topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
+		bool files =
+			has_files(watch, catalogue_topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
 
 		if (files || (proven != NIL && target->ri_TrigDesc != NULL))
 			adjust_triggers(query->estate, target, proven, files);
@@ -297,7 +296,7 @@ record_files(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	DeletionWatch *watch = current_watch;
 	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	Oid relid = topmost_relation(RelationGetRelid(trigger->tg_relation));
+	Oid relid = catalogue_topmost_relation(RelationGetRelid(trigger->tg_relation));
 	bool nested = GetCurrentSubTransactionId() != watch->subxact;
 	ListCell *lc;
 
@@ -357,21 +356,6 @@ has_files(const DeletionWatch *watch, Oid relid)
 	return false;
 }
 
-/* The partitioned table that a partition belongs to in the end. */
-static Oid
-topmost_relation(Oid relid)
-{
-	List *ancestors;
-
-	if (!get_rel_relispartition(relid))
-		return relid;
-	ancestors = get_partition_ancestors(relid);
-	if (ancestors != NIL)
-		relid = llast_oid(ancestors);
-	list_free(ancestors);
-	return relid;
-}
-
 /* Keys that we do not walk are set by the server's own triggers. */
 static void
 count_cascaded_update(DeletionWatch *watch, Oid relid, uint64 rows)
@@ -404,7 +388,7 @@ catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction actio
 	MemoryContext oldcxt;
 	ListCell *lc;
 
-	relid = topmost_relation(relid);
+	relid = catalogue_topmost_relation(relid);
 	foreach(lc, watch->counts)
 	{
 		count = lfirst(lc);
