@@ -50,6 +50,7 @@ static ExecutorEnd_hook_type previous_executor_end = NULL;
 
 static void watch_executor_start(QueryDesc *query, int eflags);
 static void watch_executor_end(QueryDesc *query);
+static bool is_own_statement(const DeletionWatch *watch, const QueryDesc *query);
 static void impose_limit(DeletionWatch *watch, PlanState *rows);
 static TupleTableSlot *next_row_within_limit(PlanState *rows);
 static void adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool record);
@@ -154,13 +155,13 @@ watch_executor_start(QueryDesc *query, int eflags)
 	if (watch == NULL || query->operation != CMD_DELETE || (eflags & EXEC_FLAG_EXPLAIN_ONLY))
 		return;
 
-	if (query->params == watch->own_params && watch->limit > 0)
+	if (is_own_statement(watch, query) && watch->limit > 0)
 		impose_limit(watch, outerPlanState(castNode(ModifyTableState, query->planstate)));
 
 	foreach(lc, query->estate->es_opened_result_relations)
 	{
 		ResultRelInfo *target = lfirst(lc);
-		const List *proven = query->params == watch->own_params ? watch->proven : NIL;
+		const List *proven = is_own_statement(watch, query) ? watch->proven : NIL;
 		bool files =
 			has_files(watch, catalogue_topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
 
@@ -183,7 +184,7 @@ watch_executor_end(QueryDesc *query)
 
 		if (query->operation == CMD_DELETE)
 			catalogue_deletion_watch_count(watch, relid, EDGE_DELETE, query->estate->es_processed);
-		else if (query->params != watch->own_params)
+		else if (!is_own_statement(watch, query))
 			count_cascaded_update(watch, relid, query->estate->es_processed);
 	}
 
@@ -191,6 +192,13 @@ watch_executor_end(QueryDesc *query)
 		previous_executor_end(query);
 	else
 		standard_ExecutorEnd(query);
+}
+
+/* Is it the deletion's own that runs, and not one of a trigger, which may have no parameters? */
+static bool
+is_own_statement(const DeletionWatch *watch, const QueryDesc *query)
+{
+	return watch->own_params != NULL && query->params == watch->own_params;
 }
 
 /*
