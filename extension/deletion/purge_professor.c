@@ -53,6 +53,7 @@ static void record_progress(Deletion *deletion, bool finished);
 static void run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *types,
 							const NullableDatum *args);
 static void commit_batch(Deletion *deletion);
+static void lock_again(Deletion *deletion);
 static double pause_milliseconds(const Interval *pause);
 static void lock_purge(const Deletion *deletion, LOCKTAG *tag);
 static void sleep_milliseconds(double milliseconds);
@@ -144,25 +145,41 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 }
 
 /*
- * Commits what has been deleted, and locks again what the walk works on.
- * Sets restart where that cannot go on as it was.
+ * Commits what has been deleted, and locks again what the walk works on.  A
+ * purge commits often: what that takes of memory is freed each time.
  */
 static void
 commit_batch(Deletion *deletion)
 {
-	Purge *purge = deletion->commit_arg;
-	bool same_graph;
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue purge commit", ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 
 	record_progress(deletion, false);
 	SPI_commit();
 	deletion->epoch++;
 	deletion->pending = 0;
 
-	sleep_milliseconds(purge->pause);
+	sleep_milliseconds(((Purge *) deletion->commit_arg)->pause);
 	CHECK_FOR_INTERRUPTS();
 
 	EnsurePortalSnapshotExists();
 	deletion->watch.subxact = GetCurrentSubTransactionId();
+	lock_again(deletion);
+
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(cxt);
+}
+
+/*
+ * Locks what the walk had locked before a commit.  Sets restart where it cannot
+ * go on as it was.
+ */
+static void
+lock_again(Deletion *deletion)
+{
+	Purge *purge = deletion->commit_arg;
+	bool same_graph;
 
 	same_graph = catalogue_pin_fk_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
 				 deletion->graph;
@@ -242,15 +259,12 @@ run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *typ
 				const NullableDatum *args)
 {
 	Oid relid = deletion->attachment->professor_purges;
-	char *sql = psprintf(query, catalogue_qualified_relation_name(relid));
 	SPIExecuteOptions options = {.params = catalogue_make_params(nargs, types, args)};
 	SavedUser saved;
 
 	catalogue_switch_to_owner(relid, &saved);
-	catalogue_execute(sql, &options);
+	catalogue_execute(psprintf(query, catalogue_qualified_relation_name(relid)), &options);
 	catalogue_restore_user(&saved);
-	pfree(options.params);
-	pfree(sql);
 }
 
 /* Months count 30 days, as intervals do; a day is the most. */

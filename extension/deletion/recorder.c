@@ -106,6 +106,7 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 		return;
 	watch->paths = NIL;
 
+	SPI_connect();
 	elements = palloc(npaths * sizeof(Datum));
 	for (int i = 0; i < npaths; i++)
 		elements[i] = PointerGetDatum(list_nth(list, i));
@@ -113,7 +114,6 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 		PointerGetDatum(construct_array(elements, npaths, TEXTOID, -1, false, TYPALIGN_INT));
 	options.params = catalogue_make_params(1, &type, &paths);
 
-	SPI_connect();
 	catalogue_switch_to_owner(outbox, &saved);
 	if (graph->outbox_insert == NULL)
 		graph->outbox_insert =
@@ -125,7 +125,6 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 	catalogue_restore_user(&saved);
 	SPI_finish();
 
-	pfree(elements);
 	list_free_deep(list);
 }
 
