@@ -2,7 +2,7 @@
  * purge_professor.c
  *		purge_professor(): a professor's deletion that commits as it goes.
  *
- * The walk is that of delete_batch.c; it calls us when a batch has been
+ * The walk is that of traversal.c; it calls us when a batch has been
  * deleted, and we write down how far it is, commit, and lock again what it
  * was working on.  Nothing needs to be remembered for the next call: what is
  * left is what is still there, and the professor's row goes last.
@@ -181,7 +181,7 @@ lock_again(Deletion *deletion)
 	Purge *purge = deletion->commit_arg;
 	bool same_graph;
 
-	same_graph = catalogue_pin_fk_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
+	same_graph = catalogue_pin_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
 				 deletion->graph;
 	catalogue_unpin(&purge->next_pin);
 	if (!same_graph)

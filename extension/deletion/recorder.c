@@ -1,5 +1,5 @@
 /*
- * deletion_watch.c
+ * recorder.c
  *		What is deleted while a deletion runs, by whatever statement.
  *
  * Rows of a professor go by our own statements, by the server's cascades
@@ -19,7 +19,7 @@
  * other statement, ours or not, sees the change.  Outside a deletion the hooks
  * do nothing but pass on.
  */
-#include "deletion/deletion.h"
+#include "deletion/recorder.h"
 
 #include "names.h"
 #include "query.h"
