@@ -1,6 +1,6 @@
 /*
  * batch.c
- *		Rows of one table: their TIDs, and the values that their children refer to.
+ *		Rows of one table: their TIDs, and the values that other rows refer to.
  *
  * A batch grows in the memory context that its user names, and is used again
  * for the next rows of its table; values by reference are in a context of its
@@ -8,11 +8,9 @@
  */
 #include "deletion/batch.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "executor/tuptable.h"
+#include "lib/stringinfo.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 

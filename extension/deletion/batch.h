@@ -1,6 +1,6 @@
 /*
  * batch.h
- *		Rows of one table: their TIDs, and the values that their children refer to.
+ *		Rows of one table: their TIDs, and the values that other rows refer to.
  */
 #ifndef CATALOGUE_BATCH_H
 #define CATALOGUE_BATCH_H

@@ -25,7 +25,7 @@ static void put_row(ReturnSetInfo *rsinfo, Oid relid, const char *action, int64 
  *						  missing_ok boolean DEFAULT false)
  *		RETURNS TABLE (relation regclass, action text, row_count bigint)
  *
- * Deletes a professor with all that depends on him, in the caller's
+ * Deletes a professor with all that depends on them, in the caller's
  * transaction, in statements of at most batch_size rows.  Returns a row for
  * each relation that was touched, dependents first, the professors table last.
  *
@@ -52,14 +52,14 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	catalogue_lock_graph(deletion, RowExclusiveLock);
-	catalogue_deletion_watch_start(&deletion->watch);
+	catalogue_start_recorder(&deletion->recorder);
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
 		if (catalogue_lock_professor(deletion))
 		{
 			catalogue_delete_locked_professor(deletion);
-			catalogue_deletion_watch_flush(&deletion->watch);
+			catalogue_flush_recorder(&deletion->recorder);
 			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)
@@ -67,8 +67,8 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 	}
 	PG_FINALLY();
 	{
-		catalogue_end_walk(deletion);
-		catalogue_deletion_watch_stop(&deletion->watch);
+		catalogue_cleanup_traversal(deletion);
+		catalogue_stop_recorder(&deletion->recorder);
 		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
@@ -77,7 +77,7 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Dependents in the order of the graph, then what else user triggers deleted. */
+/* Dependents in the order of the graph, then other tables that user triggers deleted from. */
 static void
 report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 {
@@ -93,7 +93,7 @@ report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 			report_relation(deletion, rsinfo, relid);
 		reported = list_append_unique_oid(reported, relid);
 	}
-	foreach(lc, deletion->watch.counts)
+	foreach(lc, deletion->recorder.counts)
 	{
 		Oid relid = ((DeletionCount *) lfirst(lc))->relid;
 
@@ -111,7 +111,7 @@ report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid)
 	{
 		ListCell *lc;
 
-		foreach(lc, deletion->watch.counts)
+		foreach(lc, deletion->recorder.counts)
 		{
 			const DeletionCount *count = lfirst(lc);
 

@@ -4,7 +4,7 @@
  *
  * Data flows one way: an entry point (delete_professor.c, purge_professor.c) ->
  * the caller's rights (privileges.c) and the professor (professor_row.c) ->
- * traversal.c (children first) -> statements.c, over the graph of graph.c;
+ * traversal.c (dependents first) -> statements.c, over the graph of graph.c;
  * recorder.c sees every statement that runs meanwhile.
  */
 #ifndef CATALOGUE_DELETION_H
@@ -16,15 +16,15 @@
 
 #include "utils/tuplestore.h"
 
-/* One level of the walk. */
+/* One level of the traversal. */
 typedef struct DeletionFrame
 {
 	struct DeletionFrame *outer;
 	DeletionEdge *edge;		   /* by which the batch was reached */
-	DeletionBatch *parents;	   /* locked */
-	DeletionBatch *batch;	   /* rows of edge->child, locked while we walk below them */
-	Tuplestorestate *children; /* those still to come */
-	bool complete;			   /* false once a row was not where it had been */
+	DeletionBatch *referenced; /* locked */
+	DeletionBatch *batch;	   /* rows of edge->referencing, locked */
+	Tuplestorestate *rows;	   /* referencing rows that are not in a batch yet */
+	bool complete;			   /* false once a row could not be locked, deleted or set */
 } DeletionFrame;
 
 typedef struct Deletion
@@ -39,17 +39,17 @@ typedef struct Deletion
 	int batch_size;
 	Oid caller;
 	MemoryContext cxt; /* outlives the transaction if commit is set */
-	DeletionWatch watch;
-	DeletionFrame *frames; /* innermost first */
-	uint64 epoch;		   /* raised by every commit: locks are new */
-	uint64 pending;		   /* rows since the last commit */
-	bool restart;		   /* set by commit: unwind and begin anew */
+	DeletionRecorder recorder;
+	DeletionFrame *frames;	  /* innermost first */
+	uint64 transaction_count; /* raised by every commit: locks are new */
+	uint64 pending;			  /* rows since the last commit */
+	bool restart;			  /* set by commit: unwind and start again */
 	/* Commits and locks again, or sets restart; NULL: one transaction. */
 	void (*commit)(struct Deletion *deletion);
 	void *commit_arg;
 } Deletion;
 
-/* deletion.c: how an entry point begins. */
+/* deletion.c */
 extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo);
 extern void catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode);
 pg_noreturn extern void catalogue_report_unknown_professor(const Deletion *deletion);
@@ -60,12 +60,12 @@ extern void catalogue_check_deletion_privileges(const Deletion *deletion);
 /* professor_row.c */
 extern bool catalogue_find_professor(Deletion *deletion);
 extern bool catalogue_lock_professor(Deletion *deletion);
-extern void catalogue_delete_professor_row(Deletion *deletion, List *proven);
+extern void catalogue_delete_professor_row(Deletion *deletion, List *redundant);
 
 /* traversal.c */
 extern void catalogue_delete_locked_professor(Deletion *deletion);
 extern void catalogue_relock_batches(Deletion *deletion);
-extern void catalogue_end_walk(Deletion *deletion);
+extern void catalogue_cleanup_traversal(Deletion *deletion);
 
 /* preview.c */
 extern uint64 catalogue_count_dependents(const Deletion *deletion);

@@ -1,14 +1,14 @@
 /*
  * graph.c
- *		What a professor's deletion reaches: the foreign keys below the
- *		professors table, and the mapping's own edges, as a graph.
+ *		What a professor's deletion reaches: the foreign keys to the professors
+ *		table and on from there, and the mapping's own edges, as a graph.
  *
  * The graph is read from the server's own caches, which always know the newest
  * committed state, and kept for the backend's life, one for each attachment,
- * in a memory context of its own below CacheMemoryContext.
- * Every ALTER TABLE, CREATE TRIGGER or CREATE INDEX that could change it sends
- * an invalidation message for one of its tables, and the next caller reads it
- * anew.  A graph in use stays until its last pin is released.
+ * in a memory context of its own below CacheMemoryContext.  Every ALTER TABLE,
+ * CREATE TRIGGER or CREATE INDEX that could change it sends an invalidation
+ * message for one of its tables, and the next caller reads it again.  A graph
+ * in use stays until its last pin is released.
  *
  * Locking: the caller's lock mode is taken on every table of the graph.  With
  * RowExclusiveLock nobody can add a foreign key to one of them until the end
@@ -67,7 +67,7 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 		if (graph == NULL)
 			break;
 
-		/* Taking the locks reads the messages; one that counts means: again. */
+		/* Taking the locks processes messages, and one of them may be for the graph. */
 		catalogue_pin(pin, &graph->base);
 		foreach(lc, graph->tables)
 			LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
@@ -122,9 +122,9 @@ catalogue_topmost_relation(Oid relid)
 }
 
 /*
- * The current graph of a function's attachment, or NULL; those that are stale go.
+ * The current graph of a function's attachment, or NULL; stale ones are dropped.
  * An attachment depends on more than the graph (its outbox): where it has been
- * replaced, nobody finds the graph any more.
+ * replaced, no caller finds the graph any more.
  */
 static DeletionGraph *
 find_graph(Oid funcid)
@@ -150,6 +150,7 @@ find_graph(Oid funcid)
 	return found;
 }
 
+/* Reads the tables on the worklist, and what references them, until it is empty. */
 static void
 read_graph(CachedThing *thing, void *arg)
 {
@@ -174,16 +175,16 @@ read_graph(CachedThing *thing, void *arg)
 					   catalogue_relation_name(attachment->professors)),
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
-	builder.losing = list_copy(graph->roots);
-	while (builder.losing != NIL)
+	builder.worklist = list_copy(graph->roots);
+	while (builder.worklist != NIL)
 	{
-		DeletionTable *table = linitial(builder.losing);
+		DeletionTable *table = linitial(builder.worklist);
 
 		CHECK_FOR_INTERRUPTS();
-		builder.losing = list_delete_first(builder.losing);
-		if (table->loses_rows)
+		builder.worklist = list_delete_first(builder.worklist);
+		if (table->delete_target)
 			continue;
-		table->loses_rows = true;
+		table->delete_target = true;
 		catalogue_add_foreign_keys(&builder, table);
 		if (list_member_ptr(graph->roots, table))
 			catalogue_add_soft_references(&builder, table);
@@ -230,6 +231,7 @@ catalogue_add_tables(GraphBuilder *builder, Oid relid)
 	return tables;
 }
 
+/* What statements, reports and the order of a graph need to know of a locked table. */
 static DeletionTable *
 make_table(GraphBuilder *builder, Oid relid)
 {
@@ -259,6 +261,7 @@ make_table(GraphBuilder *builder, Oid relid)
 	return table;
 }
 
+/* Which user triggers could see or change rows while the deletion works on them. */
 static void
 note_triggers(DeletionTable *table, const TriggerDesc *triggers)
 {
@@ -275,7 +278,7 @@ note_triggers(DeletionTable *table, const TriggerDesc *triggers)
 	}
 }
 
-/* The primary key's columns of c, as for ORDER BY; NULL without one. */
+/* The primary key's columns of t, as for ORDER BY; NULL without one. */
 static char *
 primary_key_columns(Relation rel)
 {
@@ -295,7 +298,7 @@ primary_key_columns(Relation rel)
 		{
 			initStringInfo(&columns);
 			for (int i = 0; i < index->indnkeyatts; i++)
-				appendStringInfo(&columns, "%sc.%s", i > 0 ? ", " : "",
+				appendStringInfo(&columns, "%st.%s", i > 0 ? ", " : "",
 								 quote_identifier(
 									 get_attname(rel->rd_id, index->indkey.values[i], false)));
 		}
@@ -306,6 +309,7 @@ primary_key_columns(Relation rel)
 	return columns.data;
 }
 
+/* An edge's action as reports and the preview name it. */
 const char *
 catalogue_action_name(EdgeAction action)
 {

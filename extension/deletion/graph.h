@@ -3,9 +3,10 @@
  *		What a professor's deletion reaches: tables, and edges between them.
  *
  * Tables are physical ones: a partitioned table stands as its leaves.  Names
- * are qualified and quoted, ready for SQL text, in which an edge's parent is
- * p and its child c.  A statement on children is given the parents' keys as
- * arrays, $1 and on.
+ * are qualified and quoted, ready for SQL text, in which r is the referenced
+ * table of an edge, and t the referencing one, or the table that a statement is
+ * on.  A statement on referencing rows is given the keys of the referenced ones
+ * as arrays, $1 and on.
  *
  * All that a graph has, its saved statements too, lives as long as the graph,
  * which is as long as it is pinned or current.
@@ -26,11 +27,11 @@ typedef enum EdgeAction
 	EDGE_BLOCK /* NO ACTION or RESTRICT */
 } EdgeAction;
 
-/* A column that edges refer to: batches of the table carry its values along. */
+/* A column that edges refer to: batches of its table carry the values along. */
 typedef struct DeletionKey
 {
 	char *column;
-	char *expression; /* of c, in the type that it is compared as */
+	char *expression; /* of t, in the type that it is compared as */
 	Oid type;
 	Oid array_type;
 	int16 typlen;
@@ -41,18 +42,18 @@ typedef struct DeletionKey
 typedef struct DeletionTable
 {
 	Oid relid;
-	Oid reported;	/* itself, or the partitioned table that it is a leaf of */
-	char *name;		/* with ONLY */
-	char *order_by; /* primary key columns of c; NULL without one */
-	List *keys;		/* of DeletionKey * */
-	List *children; /* of DeletionEdge *, in the order to walk */
-	bool loses_rows;
+	Oid reported;		/* itself, or the partitioned table that it is a leaf of */
+	char *name;			/* with ONLY */
+	char *order_by;		/* primary key columns of t; NULL without one */
+	List *keys;			/* of DeletionKey * */
+	List *edges;		/* of DeletionEdge *: what references it, in the order of traversal */
+	bool delete_target; /* rows of it are deleted */
 	bool partition;
 	bool has_before_triggers; /* user triggers or rules that act before DELETE */
 	bool has_triggers;		  /* any user trigger or rule on DELETE or UPDATE */
-	bool quiet_below;		  /* no such thing on any table that is walked below */
+	bool no_triggers_below;	  /* nothing of that on any table that references it, however far */
 	bool in_cycle;
-	int order; /* children before parents */
+	int order; /* referencing tables first */
 	SPIPlanPtr delete_batch;
 } DeletionTable;
 
@@ -60,21 +61,21 @@ typedef struct DeletionEdge
 {
 	Oid constraint; /* InvalidOid for a reference of the mapping */
 	char *label;	/* constraint or column name */
-	DeletionTable *parent;
-	DeletionTable *child;
+	DeletionTable *referenced;
+	DeletionTable *referencing;
 	EdgeAction action;
-	List *keys;			   /* of int: which of parent->keys, $1 and on */
-	char *match;		   /* condition between p and c */
-	char *match_any;	   /* the same between c and $1; NULL: cannot be said so */
+	List *keys;			   /* of int: which of referenced->keys, $1 and on */
+	char *match;		   /* condition between r and t */
+	char *match_any;	   /* the same between t and $1; NULL where SQL cannot say that */
 	char *match_hashed;	   /* the same as match_any, but never asked of an index */
-	const char *condition; /* part of all of them: on c alone; may be NULL */
+	const char *condition; /* part of all of them: on t alone; may be NULL */
 	char *assignments;	   /* of SET NULL and SET DEFAULT */
 	bool beyond_schema;	   /* asked for by the mapping: needs the caller's own rights */
-	bool comparable;	   /* match means something to every type (no PERIOD) */
+	bool comparable;	   /* match is the whole condition (no PERIOD) */
 	bool indexed;
-	bool walked;   /* false: the server's own triggers do it */
-	bool provable; /* once walked, its trigger can find nothing */
-	int slice;	   /* parents for one statement, as learned */
+	bool traversed;			   /* by the deletion; else the server's triggers do it */
+	bool redundant_ri_trigger; /* once the edge has been traversed */
+	int chunk;				   /* referenced rows for one statement, as learned */
 	SPIPlanPtr read;
 	SPIPlanPtr read_and_lock;
 	SPIPlanPtr lock;
@@ -98,7 +99,7 @@ typedef struct DeletionGraph
 	const Attachment *attachment;
 	CachedPin attachment_pin;
 	List *roots;  /* of DeletionTable *: the professors table, or its leaves */
-	List *tables; /* of DeletionTable *, children before parents */
+	List *tables; /* of DeletionTable *, referencing tables first */
 	SPIPlanPtr professor[PROFESSOR_NSTATEMENTS];
 	SPIPlanPtr outbox_insert;
 } DeletionGraph;

@@ -17,26 +17,26 @@ typedef struct GraphBuilder
 	DeletionGraph *graph;
 	const Attachment *attachment;
 	LOCKMODE lockmode;
-	List *losing;		/* of DeletionTable *: lose rows, edges not read yet */
+	List *worklist;		/* of DeletionTable *: rows of them are deleted, edges not read yet */
 	bool author_is_key; /* a foreign key says whose the chapters are */
 } GraphBuilder;
 
 /* One pair of columns that an edge compares. */
 typedef struct ColumnPair
 {
-	char *parent;
-	Oid parent_type;
-	Oid parent_collation;
-	char *child;
-	Oid child_type;
-	Oid child_collation;
-	Oid equal; /* parent = child */
+	char *referenced;
+	Oid referenced_type;
+	Oid referenced_collation;
+	char *referencing;
+	Oid referencing_type;
+	Oid referencing_collation;
+	Oid equal; /* referenced = referencing */
 } ColumnPair;
 
 extern List *catalogue_add_tables(GraphBuilder *builder, Oid relid);
-extern void catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *parent);
-extern void catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *parent);
-extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child,
+extern void catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced);
+extern void catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *referenced);
+extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
 							   DeletionEdge *model, const List *pairs);
 extern void catalogue_order_graph(GraphBuilder *builder);
 

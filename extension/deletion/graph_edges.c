@@ -9,28 +9,28 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_index.h"
-#include "parser/parse_type.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
 static void set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs);
-static int add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair);
+static int add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair);
 static char *any_condition(const ColumnPair *pair, const char *values);
 static bool has_index(Oid relid, const List *pairs);
 static bool index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid,
 						 const List *pairs);
 
-/* Adds an edge to each physical table of child, modelled on *model. */
+/* Adds an edge from each physical table of a referencing one, modelled on *model. */
 void
-catalogue_add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, DeletionEdge *model,
-				   const List *pairs)
+catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
+				   DeletionEdge *model, const List *pairs)
 {
-	List *tables = catalogue_add_tables(builder, child);
+	List *tables = catalogue_add_tables(builder, referencing);
 	ListCell *lc;
 
-	model->parent = parent;
+	model->referenced = referenced;
 	set_conditions(builder, model, pairs);
 
 	foreach(lc, tables)
@@ -38,18 +38,18 @@ catalogue_add_edge(GraphBuilder *builder, DeletionTable *parent, Oid child, Dele
 		DeletionEdge *edge = palloc(sizeof(DeletionEdge));
 
 		*edge = *model;
-		edge->child = lfirst(lc);
-		edge->indexed = has_index(edge->child->relid, pairs);
-		parent->children = lappend(parent->children, edge);
+		edge->referencing = lfirst(lc);
+		edge->indexed = has_index(edge->referencing->relid, pairs);
+		referenced->edges = lappend(referenced->edges, edge);
 		if (edge->action == EDGE_DELETE)
-			builder->losing = lappend(builder->losing, edge->child);
+			builder->worklist = lappend(builder->worklist, edge->referencing);
 	}
 	list_free(tables);
 }
 
 /*
- * How the edge compares parents and children: as p and c, and where it can be
- * said so, as c and an array of keys.
+ * How the edge compares referenced and referencing rows: as r and t, and where
+ * SQL can say it, as t and an array of keys.
  */
 static void
 set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
@@ -65,13 +65,15 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 
 		if (match.len > 0)
 			appendStringInfoString(&match, " AND ");
-		generate_operator_clause(&match, psprintf("p.%s", quote_identifier(pair->parent)),
-								 pair->parent_type, pair->equal,
-								 psprintf("c.%s", quote_identifier(pair->child)), pair->child_type);
-		if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
+		generate_operator_clause(&match, psprintf("r.%s", quote_identifier(pair->referenced)),
+								 pair->referenced_type, pair->equal,
+								 psprintf("t.%s", quote_identifier(pair->referencing)),
+								 pair->referencing_type);
+		if (pair->referenced_collation != pair->referencing_collation &&
+			OidIsValid(pair->referenced_collation))
 			appendStringInfo(&match, " COLLATE %s",
-							 catalogue_collation_name(pair->parent_collation));
-		edge->keys = lappend_int(edge->keys, add_key(builder, edge->parent, pair));
+							 catalogue_collation_name(pair->referenced_collation));
+		edge->keys = lappend_int(edge->keys, add_key(builder, edge->referenced, pair));
 	}
 	edge->match = psprintf("%s%s", match.data, condition);
 
@@ -90,9 +92,9 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 	}
 }
 
-/* Which of its columns the parent's batches carry along; the number of this one. */
+/* Adds a column to those that batches of the referenced table carry along; its number. */
 static int
-add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair)
+add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair)
 {
 	Oid type;
 	Oid right;
@@ -101,38 +103,38 @@ add_key(GraphBuilder *builder, DeletionTable *parent, const ColumnPair *pair)
 
 	op_input_types(pair->equal, &type, &right);
 	if (IsPolymorphicType(type))
-		type = getBaseType(pair->parent_type);
+		type = getBaseType(pair->referenced_type);
 
-	foreach(lc, parent->keys)
+	foreach(lc, referenced->keys)
 	{
 		key = lfirst(lc);
-		if (key->type == type && strcmp(key->column, pair->parent) == 0)
+		if (key->type == type && strcmp(key->column, pair->referenced) == 0)
 			return foreach_current_index(lc);
 	}
 
 	key = palloc(sizeof(DeletionKey));
-	key->column = pstrdup(pair->parent);
+	key->column = pstrdup(pair->referenced);
 	key->expression =
-		psprintf("c.%s::%s", quote_identifier(pair->parent), catalogue_type_name(type));
+		psprintf("t.%s::%s", quote_identifier(pair->referenced), catalogue_type_name(type));
 	key->type = type;
 	key->array_type = get_array_type(type);
 	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
 
-	/* A professor is found before it is known in which leaf. */
-	if (list_member_ptr(builder->graph->roots, parent))
+	/* Which leaf a professor is in is not known before the row is found. */
+	if (list_member_ptr(builder->graph->roots, referenced))
 	{
-		List *keys = lappend(parent->keys, key);
+		List *keys = lappend(referenced->keys, key);
 
 		foreach(lc, builder->graph->roots)
 			((DeletionTable *) lfirst(lc))->keys = keys;
 	}
 	else
-		parent->keys = lappend(parent->keys, key);
+		referenced->keys = lappend(referenced->keys, key);
 
-	return list_length(parent->keys) - 1;
+	return list_length(referenced->keys) - 1;
 }
 
-/* "c.column = ANY (values)", or NULL where that cannot be said. */
+/* "t.column = ANY (values)", or NULL where the operator has no commutator. */
 static char *
 any_condition(const ColumnPair *pair, const char *values)
 {
@@ -140,23 +142,24 @@ any_condition(const ColumnPair *pair, const char *values)
 	Oid left;
 	Oid right;
 	StringInfoData clause;
-	char *column = psprintf("c.%s", quote_identifier(pair->child));
+	char *column = psprintf("t.%s", quote_identifier(pair->referencing));
 
 	if (!OidIsValid(commutator))
 		return NULL;
-	if (pair->parent_collation != pair->child_collation && OidIsValid(pair->parent_collation))
-		column =
-			psprintf("(%s COLLATE %s)", column, catalogue_collation_name(pair->parent_collation));
+	if (pair->referenced_collation != pair->referencing_collation &&
+		OidIsValid(pair->referenced_collation))
+		column = psprintf("(%s COLLATE %s)", column,
+						  catalogue_collation_name(pair->referenced_collation));
 
 	op_input_types(commutator, &left, &right);
 	initStringInfo(&clause);
-	generate_operator_clause(&clause, column, pair->child_type, commutator,
+	generate_operator_clause(&clause, column, pair->referencing_type, commutator,
 							 psprintf("ANY (%s)", values), right);
 
 	return clause.data;
 }
 
-/* Is there an index whose first columns are the child's, in any order? */
+/* Is there an index whose first columns are those that reference, in any order? */
 static bool
 has_index(Oid relid, const List *pairs)
 {
@@ -199,13 +202,13 @@ index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const L
 	foreach(lc, pairs)
 	{
 		const ColumnPair *pair = lfirst(lc);
-		AttrNumber attnum = get_attnum(relid, pair->child);
+		AttrNumber attnum = get_attnum(relid, pair->referencing);
 		bool found = false;
 
 		for (int i = 0; i < list_length(pairs); i++)
 			found =
 				found || (index->indkey.values[i] == attnum &&
-						  collations->values[i] == pair->parent_collation &&
+						  collations->values[i] == pair->referenced_collation &&
 						  op_in_opfamily(pair->equal, get_opclass_family(opclasses->values[i])));
 		if (!found)
 			return false;

@@ -21,6 +21,9 @@ PG_FUNCTION_INFO_V1(catalogue_preview_professor_deletion);
 static void report_preview(const Deletion *deletion, ReturnSetInfo *rsinfo);
 static SPITupleTable *run_preview(const Deletion *deletion);
 static char *preview_query(const Deletion *deletion);
+static void append_edge(const DeletionEdge *edge, StringInfo recursion, StringInfo counts);
+static void append_rows(StringInfo query, const DeletionGraph *graph, const DeletionTable *table,
+						const char *start);
 
 /*
  * preview_professor_deletion(username text)
@@ -29,7 +32,7 @@ static char *preview_query(const Deletion *deletion);
  * What delete_professor_batch() would do, and what would be in its way:
  * "blocked" counts rows whose key says NO ACTION or RESTRICT, and
  * "no index" names a relation that each batch reads as a whole, with the
- * planner's idea of its size.
+ * planner's estimate of its size.
  *
  * Errors: those of the deletion, but for those about writing.
  */
@@ -97,9 +100,10 @@ run_preview(const Deletion *deletion)
 }
 
 /*
- * The query behind a preview.  Each table that loses rows is a CTE of their
- * TIDs, t<number>, joined from those above it.  Where the graph has a cycle,
- * one recursive CTE gathers all of them, and the others take their part of it.
+ * The query behind a preview.  Each table that rows are deleted from is a CTE of
+ * their TIDs, t<number>, joined from those that it references.  Where the graph
+ * has a cycle, one recursive CTE gathers all of them, and the others take their
+ * part of it.
  */
 static char *
 preview_query(const Deletion *deletion)
@@ -122,45 +126,11 @@ preview_query(const Deletion *deletion)
 
 	foreach(lc, graph->tables)
 	{
-		const DeletionTable *parent = lfirst(lc);
+		const DeletionTable *table = lfirst(lc);
 
-		cyclic = cyclic || parent->in_cycle;
-		foreach(lc2, parent->children)
-		{
-			const DeletionEdge *edge = lfirst(lc2);
-			const DeletionTable *child = edge->child;
-
-			if (edge->action == EDGE_DELETE)
-				appendStringInfo(&recursion,
-								 "%sSELECT %d, c.ctid FROM %s AS p, %s AS c"
-								 " WHERE d.t OPERATOR(pg_catalog.=) %d"
-								 " AND p.ctid OPERATOR(pg_catalog.=) d.tid AND %s",
-								 recursion.len > 0 ? " UNION ALL " : "", child->order, parent->name,
-								 child->name, parent->order, edge->match);
-			else if (edge->comparable)
-			{
-				appendStringInfo(
-					&counts,
-					" UNION ALL SELECT %d, %u::pg_catalog.oid, '%s', pg_catalog.count(*)"
-					" FROM t%d AS t, %s AS p, %s AS c"
-					" WHERE p.ctid OPERATOR(pg_catalog.=) t.tid AND %s",
-					child->order * 4 + edge->action, child->reported,
-					catalogue_action_name(edge->action), parent->order, parent->name, child->name,
-					edge->match);
-				if (child->loses_rows)
-					appendStringInfo(&counts,
-									 " AND NOT EXISTS (SELECT FROM t%d AS x"
-									 " WHERE x.tid OPERATOR(pg_catalog.=) c.ctid)",
-									 child->order);
-			}
-			if (!edge->indexed)
-				appendStringInfo(
-					&counts,
-					" UNION ALL SELECT %d, %u::pg_catalog.oid, 'no index',"
-					" (SELECT GREATEST(k.reltuples, 0)::pg_catalog.int8"
-					" FROM pg_catalog.pg_class AS k WHERE k.oid OPERATOR(pg_catalog.=) %u)",
-					child->order * 4 + 3, child->reported, child->reported);
-		}
+		cyclic = cyclic || table->in_cycle;
+		foreach(lc2, table->edges)
+			append_edge(lfirst(lc2), &recursion, &counts);
 	}
 
 	if (cyclic)
@@ -169,13 +139,12 @@ preview_query(const Deletion *deletion)
 						 " FROM d CROSS JOIN LATERAL (%s) AS x (t, tid))",
 						 root->order, start, recursion.data);
 
-	/* Parents come last in the list and first in the query. */
+	/* Referenced tables come last in the list and first in the query. */
 	for (int i = list_length(graph->tables) - 1; i >= 0; i--)
 	{
 		const DeletionTable *table = list_nth(graph->tables, i);
-		const char *separator = "";
 
-		if (!table->loses_rows)
+		if (!table->delete_target)
 			continue;
 		appendStringInfo(&query, "%s t%d (tid) AS MATERIALIZED (", query.len > 0 ? "," : "WITH",
 						 table->order);
@@ -183,33 +152,7 @@ preview_query(const Deletion *deletion)
 			appendStringInfo(&query, "SELECT d.tid FROM d WHERE d.t OPERATOR(pg_catalog.=) %d",
 							 table->order);
 		else
-		{
-			if (table == root)
-			{
-				appendStringInfo(&query, "SELECT %s", start);
-				separator = " UNION ";
-			}
-			foreach(lc, graph->tables)
-			{
-				const DeletionTable *parent = lfirst(lc);
-
-				foreach(lc2, parent->children)
-				{
-					const DeletionEdge *edge = lfirst(lc2);
-
-					if (edge->action != EDGE_DELETE || edge->child != table)
-						continue;
-					appendStringInfo(&query,
-									 "%sSELECT c.ctid FROM t%d AS t, %s AS p, %s AS c"
-									 " WHERE p.ctid OPERATOR(pg_catalog.=) t.tid AND %s",
-									 separator, parent->order, parent->name, table->name,
-									 edge->match);
-					separator = " UNION ";
-				}
-			}
-			if (*separator == '\0')
-				appendStringInfoString(&query, "SELECT NULL::pg_catalog.tid WHERE false");
-		}
+			append_rows(&query, graph, table, table == root ? start : NULL);
 		appendStringInfoChar(&query, ')');
 		appendStringInfo(
 			&counts,
@@ -229,4 +172,80 @@ preview_query(const Deletion *deletion)
 		counts.data);
 
 	return query.data;
+}
+
+/*
+ * Appends what an edge adds to a preview: to the recursive CTE where rows are
+ * deleted by it, or else a count of the rows that it changes or is blocked by.
+ */
+static void
+append_edge(const DeletionEdge *edge, StringInfo recursion, StringInfo counts)
+{
+	const DeletionTable *referenced = edge->referenced;
+	const DeletionTable *referencing = edge->referencing;
+
+	if (edge->action == EDGE_DELETE)
+		appendStringInfo(recursion,
+						 "%sSELECT %d, t.ctid FROM %s AS r, %s AS t"
+						 " WHERE d.t OPERATOR(pg_catalog.=) %d"
+						 " AND r.ctid OPERATOR(pg_catalog.=) d.tid AND %s",
+						 recursion->len > 0 ? " UNION ALL " : "", referencing->order,
+						 referenced->name, referencing->name, referenced->order, edge->match);
+	else if (edge->comparable)
+	{
+		appendStringInfo(counts,
+						 " UNION ALL SELECT %d, %u::pg_catalog.oid, '%s', pg_catalog.count(*)"
+						 " FROM t%d AS d, %s AS r, %s AS t"
+						 " WHERE r.ctid OPERATOR(pg_catalog.=) d.tid AND %s",
+						 referencing->order * 4 + edge->action, referencing->reported,
+						 catalogue_action_name(edge->action), referenced->order, referenced->name,
+						 referencing->name, edge->match);
+		if (referencing->delete_target)
+			appendStringInfo(counts,
+							 " AND NOT EXISTS (SELECT FROM t%d AS x"
+							 " WHERE x.tid OPERATOR(pg_catalog.=) t.ctid)",
+							 referencing->order);
+	}
+	if (!edge->indexed)
+		appendStringInfo(counts,
+						 " UNION ALL SELECT %d, %u::pg_catalog.oid, 'no index',"
+						 " (SELECT GREATEST(k.reltuples, 0)::pg_catalog.int8"
+						 " FROM pg_catalog.pg_class AS k WHERE k.oid OPERATOR(pg_catalog.=) %u)",
+						 referencing->order * 4 + 3, referencing->reported, referencing->reported);
+}
+
+/* Appends the query of a table's CTE: the row to start with, and rows by each edge. */
+static void
+append_rows(StringInfo query, const DeletionGraph *graph, const DeletionTable *table,
+			const char *start)
+{
+	const char *separator = "";
+	ListCell *lc;
+	ListCell *lc2;
+
+	if (start != NULL)
+	{
+		appendStringInfo(query, "SELECT %s", start);
+		separator = " UNION ";
+	}
+	foreach(lc, graph->tables)
+	{
+		const DeletionTable *referenced = lfirst(lc);
+
+		foreach(lc2, referenced->edges)
+		{
+			const DeletionEdge *edge = lfirst(lc2);
+
+			if (edge->action != EDGE_DELETE || edge->referencing != table)
+				continue;
+			appendStringInfo(query,
+							 "%sSELECT t.ctid FROM t%d AS d, %s AS r, %s AS t"
+							 " WHERE r.ctid OPERATOR(pg_catalog.=) d.tid AND %s",
+							 separator, referenced->order, referenced->name, table->name,
+							 edge->match);
+			separator = " UNION ";
+		}
+	}
+	if (*separator == '\0')
+		appendStringInfoString(query, "SELECT NULL::pg_catalog.tid WHERE false");
 }

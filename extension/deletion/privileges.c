@@ -9,11 +9,12 @@
 
 #include "utils/rls.h"
 
+static void check_referencing_table(Oid relid, Oid caller);
+
 /*
- * What the caller must be allowed to do himself: delete from the professors
- * and chapters tables, and from every table that the mapping adds to what the
- * schema's own keys delete.  Rows that a policy hides from him cannot be
- * told from rows that are not there, so policies on the latter are refused.
+ * What callers must be allowed to do themselves: delete from the professors and
+ * chapters tables, and from every table that the mapping adds to what the
+ * schema's own keys delete; those do so with the rights of each table's owner.
  */
 void
 catalogue_check_deletion_privileges(const Deletion *deletion)
@@ -28,18 +29,27 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 
 	foreach(lc, deletion->graph->tables)
 	{
-		foreach(lc2, ((DeletionTable *) lfirst(lc))->children)
+		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
 		{
 			const DeletionEdge *edge = lfirst(lc2);
 
-			if (!edge->beyond_schema)
-				continue;
-			catalogue_check_table_privilege(edge->child->reported, deletion->caller, ACL_DELETE);
-			if (check_enable_rls(edge->child->reported, deletion->caller, true) == RLS_ENABLED)
-				ereport(ERROR,
-						errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("deletion would be affected by row-level security policy for table \"%s\"",
-							   catalogue_relation_name(edge->child->reported)));
+			if (edge->beyond_schema)
+				check_referencing_table(edge->referencing->reported, deletion->caller);
 		}
 	}
+}
+
+/*
+ * Rows that a policy hides from the caller cannot be told from rows that are not
+ * there, so a table with policies for the caller is refused.
+ */
+static void
+check_referencing_table(Oid relid, Oid caller)
+{
+	catalogue_check_table_privilege(relid, caller, ACL_DELETE);
+	if (check_enable_rls(relid, caller, true) == RLS_ENABLED)
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("deletion would be affected by row-level security policy for table \"%s\"",
+					   catalogue_relation_name(relid)));
 }

@@ -13,16 +13,14 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/typcache.h"
 
-static bool note_professor(Deletion *deletion, ProfessorStatement statement);
-static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, List *proven);
+static bool locate_professor(Deletion *deletion, ProfessorStatement statement);
+static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redundant);
 static SPIPlanPtr prepare_on_professor(const Deletion *deletion, ProfessorStatement statement,
 									   Oid type);
 
@@ -33,7 +31,7 @@ static SPIPlanPtr prepare_on_professor(const Deletion *deletion, ProfessorStatem
 bool
 catalogue_find_professor(Deletion *deletion)
 {
-	return note_professor(deletion, PROFESSOR_FIND);
+	return locate_professor(deletion, PROFESSOR_FIND);
 }
 
 /*
@@ -50,19 +48,19 @@ catalogue_lock_professor(Deletion *deletion)
 	LockDatabaseObject(RelationRelationId, deletion->attachment->professors, 0,
 					   ShareUpdateExclusiveLock);
 
-	return note_professor(deletion, PROFESSOR_LOCK);
+	return locate_professor(deletion, PROFESSOR_LOCK);
 }
 
 /*
- * Deletes the row with the caller's own rights, once all that depends on it is
- * gone.
+ * Deletes the row with the caller's own rights, once all that depends on it has
+ * been deleted.
  */
 void
-catalogue_delete_professor_row(Deletion *deletion, List *proven)
+catalogue_delete_professor_row(Deletion *deletion, List *redundant)
 {
 	Oid relid = deletion->attachment->professors;
 
-	if (run_on_professor(deletion, PROFESSOR_DELETE, proven) > 0)
+	if (run_on_professor(deletion, PROFESSOR_DELETE, redundant) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
@@ -77,11 +75,11 @@ catalogue_delete_professor_row(Deletion *deletion, List *proven)
 }
 
 /*
- * Runs one of the above as the table's owner, once the caller has seen the
- * row with his own rights: column privileges and policies are his.
+ * Finds the row by a statement that runs as the table's owner, once the caller
+ * has seen it: column privileges and policies are the caller's.
  */
 static bool
-note_professor(Deletion *deletion, ProfessorStatement statement)
+locate_professor(Deletion *deletion, ProfessorStatement statement)
 {
 	SavedUser saved;
 	bool found;
@@ -106,7 +104,7 @@ note_professor(Deletion *deletion, ProfessorStatement statement)
 		deletion->professors = catalogue_graph_table(deletion->graph, relid);
 		if (deletion->professors == NULL)
 			elog(ERROR, "table %u is not part of the graph", relid);
-		/* In a new graph he may have other keys. */
+		/* In a new graph the row may have other keys. */
 		catalogue_free_batch(&deletion->professor);
 		catalogue_append_to_batch(&deletion->professor, deletion->professors, deletion->cxt,
 								  values + 1, isnull + 1);
@@ -118,7 +116,7 @@ note_professor(Deletion *deletion, ProfessorStatement statement)
 
 /* Runs a statement on the professor's row as the current user; returns the number of rows. */
 static uint64
-run_on_professor(Deletion *deletion, ProfessorStatement statement, List *proven)
+run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redundant)
 {
 	const Attachment *attachment = deletion->attachment;
 	Oid type = get_atttype(attachment->professors,
@@ -135,14 +133,14 @@ run_on_professor(Deletion *deletion, ProfessorStatement statement, List *proven)
 	username.value = OidInputFunctionCall(input, deletion->username, ioparam, -1);
 	options.params = catalogue_make_params(1, &type, &username);
 
-	deletion->watch.own_params = options.params;
-	deletion->watch.proven = proven;
-	deletion->watch.limit = 0;
+	deletion->recorder.own_params = options.params;
+	deletion->recorder.redundant = redundant;
+	deletion->recorder.limit = 0;
 	if (*plan == NULL)
 		*plan = prepare_on_professor(deletion, statement, type);
 	rows = catalogue_execute_plan(*plan, &options);
-	deletion->watch.own_params = NULL;
-	deletion->watch.proven = NIL;
+	deletion->recorder.own_params = NULL;
+	deletion->recorder.redundant = NIL;
 
 	return rows;
 }
@@ -162,7 +160,7 @@ prepare_on_professor(const Deletion *deletion, ProfessorStatement statement, Oid
 			break;
 		case PROFESSOR_FIND:
 		case PROFESSOR_LOCK:
-			appendStringInfo(&query, "SELECT c.tableoid, c.ctid%s",
+			appendStringInfo(&query, "SELECT t.tableoid, t.ctid%s",
 							 catalogue_key_columns(root->keys));
 			break;
 		case PROFESSOR_DELETE:
@@ -171,10 +169,10 @@ prepare_on_professor(const Deletion *deletion, ProfessorStatement statement, Oid
 		case PROFESSOR_NSTATEMENTS:
 			Assert(false);
 	}
-	appendStringInfo(&query, " FROM %s AS c WHERE ",
+	appendStringInfo(&query, " FROM %s AS t WHERE ",
 					 catalogue_qualified_relation_name(attachment->professors));
 	generate_operator_clause(&query,
-							 psprintf("c.%s", quote_identifier(attachment->professors_username)),
+							 psprintf("t.%s", quote_identifier(attachment->professors_username)),
 							 type, lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
 	if (statement == PROFESSOR_LOCK)
 		appendStringInfoString(&query, " FOR UPDATE");

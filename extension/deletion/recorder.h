@@ -17,28 +17,28 @@ typedef struct DeletionCount
 	uint64 rows;
 } DeletionCount;
 
-typedef struct DeletionWatch
+typedef struct DeletionRecorder
 {
-	struct DeletionWatch *outer;
+	struct DeletionRecorder *outer;
 	const Attachment *attachment;
 	DeletionGraph *graph;
 	Oid funcid; /* the function that deletes */
 	MemoryContext cxt;
 	List *counts;			  /* of DeletionCount * */
-	ParamListInfo own_params; /* marks the statement that proven belongs to */
-	List *proven;			  /* of Oid: constraints */
-	uint64 limit;			  /* rows that that statement may delete; 0: any */
+	ParamListInfo own_params; /* mark the statement that redundant and limit are for */
+	List *redundant;		  /* of Oid: constraints whose triggers it does not fire */
+	uint64 limit;			  /* rows that it may delete; 0: any */
 	bool limit_reached;		  /* and there were more */
 	ExecProcNodeMtd next_row; /* what the limit is imposed on */
 	List *paths;			  /* of Datum: text, not yet in the outbox */
 	SubTransactionId subxact; /* in which paths were gathered */
-} DeletionWatch;
+} DeletionRecorder;
 
-extern void catalogue_deletion_watch_start(DeletionWatch *watch);
-extern void catalogue_deletion_watch_stop(DeletionWatch *watch);
-extern void catalogue_deletion_watch_flush(DeletionWatch *watch);
-extern uint64 catalogue_deletion_watch_rows(const DeletionWatch *watch);
-extern void catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction action,
-										   uint64 rows);
+extern void catalogue_start_recorder(DeletionRecorder *recorder);
+extern void catalogue_stop_recorder(DeletionRecorder *recorder);
+extern void catalogue_flush_recorder(DeletionRecorder *recorder);
+extern uint64 catalogue_recorded_rows(const DeletionRecorder *recorder);
+extern void catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action,
+								  uint64 rows);
 
 #endif /* CATALOGUE_RECORDER_H */

@@ -1,6 +1,6 @@
 /*
  * statements.c
- *		The saved statements on the rows of a table or below an edge.
+ *		The saved statements on rows of a table, or on those that reference a batch.
  *
  * Each is prepared when it is first needed, and lives as long as the graph.  It
  * runs as the owner of its table, as the server's own cascades do.
@@ -14,7 +14,6 @@
 #include "rights.h"
 
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -22,28 +21,28 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 
-/* A list of children goes to disk beyond this, whatever work_mem says. */
+/* A list of rows goes to disk beyond this, whatever work_mem says. */
 #define LIST_KILOBYTES 1024
 
 /* What a statement on a batch is, besides its saved plan. */
 typedef struct Statement
 {
 	SPIPlanPtr plan;
-	Oid relid;					  /* its table, as whose owner it runs */
-	const DeletionEdge *edge;	  /* its keys are the first parameters; may be NULL */
-	const DeletionBatch *parents; /* whose they are */
-	int first;					  /* of the parents */
-	int nparents;
+	Oid relid;						 /* its table, as whose owner it runs */
+	const DeletionEdge *edge;		 /* its keys are the first parameters; may be NULL */
+	const DeletionBatch *referenced; /* the rows that the keys are of */
+	int first;						 /* of those rows, and how many */
+	int nreferenced;
 	const DeletionBatch *batch; /* its TIDs are the last parameter; may be NULL */
 	DestReceiver *dest;			/* NULL: no rows come back */
 	uint64 limit;				/* of rows that a DELETE takes; 0: none */
-	List *proven;				/* constraints whose triggers are left out */
+	List *redundant;			/* constraints whose triggers are left out */
 } Statement;
 
-static char *delete_children(const DeletionEdge *edge);
-static char *select_children(const DeletionEdge *edge, const char *condition, const char *match,
-							 bool lock);
-static char *parents_as_rows(const DeletionEdge *edge);
+static char *delete_referencing(const DeletionEdge *edge);
+static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
+								bool lock);
+static char *referenced_as_rows(const DeletionEdge *edge);
 static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
 						  int cursor_options, const char *query);
 static void make_generic_plan(SPIPlanPtr plan);
@@ -52,11 +51,12 @@ static uint64 run_statement(Deletion *deletion, const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
 
 /*
- * The children of a batch, with what their own children refer to, in primary
- * key order.  The list outlives a commit.
+ * The rows that reference a batch, with the values that other rows refer to, in
+ * primary key order.  The list outlives a commit.
  */
 Tuplestorestate *
-catalogue_read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents, bool lock)
+catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
+						   bool lock)
 {
 	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
 
@@ -64,18 +64,18 @@ catalogue_read_children(Deletion *deletion, DeletionEdge *edge, DeletionBatch *p
 	if (*plan == NULL)
 		*plan = prepare(deletion, edge, false,
 						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
-						select_children(edge, "", edge->match_any, lock));
+						select_referencing(edge, "", edge->match_any, lock));
 
 	return collect(deletion, &(Statement){.plan = *plan,
-										  .relid = edge->child->relid,
+										  .relid = edge->referencing->relid,
 										  .edge = edge,
-										  .parents = parents,
-										  .nparents = parents->nrows});
+										  .referenced = referenced,
+										  .nreferenced = referenced->nrows});
 }
 
-/* Locks those of a batch that still are children of the parents, and keeps those. */
+/* Locks those of a batch that still reference the others, and keeps those. */
 void
-catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents,
+catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
 					 DeletionBatch *batch)
 {
 	Tuplestorestate *locked;
@@ -85,40 +85,41 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *pare
 		edge->lock =
 			prepare(deletion, edge, true,
 					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
-					select_children(edge,
-									psprintf("c.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
-											 list_length(edge->keys) + 1),
-									edge->match_hashed, true));
+					select_referencing(edge,
+									   psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
+												list_length(edge->keys) + 1),
+									   edge->match_hashed, true));
 	locked = collect(deletion, &(Statement){.plan = edge->lock,
-											.relid = edge->child->relid,
+											.relid = edge->referencing->relid,
 											.edge = edge,
-											.parents = parents,
-											.nparents = parents->nrows,
+											.referenced = referenced,
+											.nreferenced = referenced->nrows,
 											.batch = batch});
 	slot = make_slot(edge->lock);
 	batch->nrows = 0;
-	(void) catalogue_fill_batch(batch, edge->child, deletion->batch_size, deletion->cxt, locked,
-								slot);
+	(void) catalogue_fill_batch(batch, edge->referencing, deletion->batch_size, deletion->cxt,
+								locked, slot);
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(locked);
 }
 
-/* Deletes a locked batch whose dependents are gone; returns how many. */
+/* Deletes a locked batch whose dependents have been deleted; returns how many. */
 uint64
-catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch, List *proven)
+catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
+					   List *redundant)
 {
 	if (batch->nrows == 0)
 		return 0;
 	if (table->delete_batch == NULL)
 		table->delete_batch =
 			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
-					psprintf("DELETE FROM %s AS c WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+					psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 table->name));
 
 	return run_statement(deletion, &(Statement){.plan = table->delete_batch,
 												.relid = table->relid,
 												.batch = batch,
-												.proven = proven});
+												.redundant = redundant});
 }
 
 /* Sets the keys of a locked batch to null or their default; returns how many. */
@@ -132,78 +133,79 @@ catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 	if (edge->set == NULL)
 		edge->set =
 			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
-					psprintf("UPDATE %s AS c SET %s WHERE c.ctid OPERATOR(pg_catalog.=) ANY ($1)",
-							 edge->child->name, edge->assignments));
-	rows =
-		run_statement(deletion,
-					  &(Statement){.plan = edge->set, .relid = edge->child->relid, .batch = batch});
-	catalogue_deletion_watch_count(&deletion->watch, edge->child->relid, edge->action, rows);
+					psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+							 edge->referencing->name, edge->assignments));
+	rows = run_statement(deletion, &(Statement){.plan = edge->set,
+												.relid = edge->referencing->relid,
+												.batch = batch});
+	catalogue_record_rows(&deletion->recorder, edge->referencing->relid, edge->action, rows);
 
 	return rows;
 }
 
 /* A slot for the rows that were read, while the statement's plan is there. */
 TupleTableSlot *
-catalogue_make_child_slot(const DeletionEdge *edge, bool lock)
+catalogue_make_referencing_slot(const DeletionEdge *edge, bool lock)
 {
 	return make_slot(lock ? edge->read_and_lock : edge->read);
 }
 
 /*
- * Deletes children of some of the parents, without reading them first, but no
- * more than a batch; the recorder says whether there were more.
+ * Deletes what references some of the rows of a batch, without reading it first,
+ * but no more than a batch; the recorder says whether there was more.
  */
 uint64
-catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *parents,
-						  int first, int nparents)
+catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *referenced,
+						  int first, int nreferenced)
 {
 	if (edge->delete_by_index == NULL)
 		edge->delete_by_index =
-			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_children(edge));
+			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
 
 	return run_statement(deletion, &(Statement){.plan = edge->delete_by_index,
-												.relid = edge->child->relid,
+												.relid = edge->referencing->relid,
 												.edge = edge,
-												.parents = parents,
+												.referenced = referenced,
 												.first = first,
-												.nparents = nparents,
+												.nreferenced = nreferenced,
 												.limit = deletion->batch_size});
 }
 
+/* The query of catalogue_delete_by_index(). */
 static char *
-delete_children(const DeletionEdge *edge)
+delete_referencing(const DeletionEdge *edge)
 {
 	if (edge->match_any != NULL)
-		return psprintf("DELETE FROM %s AS c WHERE %s", edge->child->name, edge->match_any);
+		return psprintf("DELETE FROM %s AS t WHERE %s", edge->referencing->name, edge->match_any);
 
-	return psprintf("DELETE FROM %s AS c USING %s WHERE %s", edge->child->name,
-					parents_as_rows(edge), edge->match);
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
+					referenced_as_rows(edge), edge->match);
 }
 
-/* The query of both: condition, then match, or the edge's own where that is NULL. */
+/* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
 static char *
-select_children(const DeletionEdge *edge, const char *condition, const char *match, bool lock)
+select_referencing(const DeletionEdge *edge, const char *condition, const char *match, bool lock)
 {
-	const DeletionTable *child = edge->child;
+	const DeletionTable *referencing = edge->referencing;
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT c.ctid%s FROM ", catalogue_key_columns(child->keys));
+	appendStringInfo(&query, "SELECT t.ctid%s FROM ", catalogue_key_columns(referencing->keys));
 	if (match == NULL)
-		appendStringInfo(&query, "%s, ", parents_as_rows(edge));
-	appendStringInfo(&query, "%s AS c WHERE %s%s", child->name, condition,
+		appendStringInfo(&query, "%s, ", referenced_as_rows(edge));
+	appendStringInfo(&query, "%s AS t WHERE %s%s", referencing->name, condition,
 					 match != NULL ? match : edge->match);
-	if (child->order_by != NULL)
-		appendStringInfo(&query, " ORDER BY %s", child->order_by);
+	if (referencing->order_by != NULL)
+		appendStringInfo(&query, " ORDER BY %s", referencing->order_by);
 	if (lock)
-		appendStringInfoString(&query, " FOR UPDATE OF c");
+		appendStringInfoString(&query, " FOR UPDATE OF t");
 
 	return query.data;
 }
 
-/* The parents' keys, an array each, as the FROM item p. */
+/* The keys of the referenced rows, an array each, as the FROM item r. */
 static char *
-parents_as_rows(const DeletionEdge *edge)
+referenced_as_rows(const DeletionEdge *edge)
 {
 	StringInfoData arrays;
 	StringInfoData columns;
@@ -213,7 +215,7 @@ parents_as_rows(const DeletionEdge *edge)
 	initStringInfo(&columns);
 	foreach(lc, edge->keys)
 	{
-		const DeletionKey *key = list_nth(edge->parent->keys, lfirst_int(lc));
+		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
 		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
 
 		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
@@ -221,7 +223,7 @@ parents_as_rows(const DeletionEdge *edge)
 		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
 	}
 
-	return psprintf("ROWS FROM (%s) AS p (%s)", arrays.data, columns.data);
+	return psprintf("ROWS FROM (%s) AS r (%s)", arrays.data, columns.data);
 }
 
 /* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
@@ -238,7 +240,7 @@ prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int curso
 
 		foreach(lc, edge->keys)
 			argtypes[nargs++] =
-				((DeletionKey *) list_nth(edge->parent->keys, lfirst_int(lc)))->array_type;
+				((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type;
 	}
 	if (tids)
 		argtypes[nargs++] = get_array_type(TIDOID);
@@ -247,10 +249,10 @@ prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int curso
 }
 
 /*
- * Sees to the plan of a statement that is planned without a look at its
- * parameters: one scan of an index for all keys, then the rows in the order of
- * the table; or the rows by their TIDs.  Other plans are bad for a whole batch
- * but may look good to the planner, which expects ten of each.
+ * Makes the generic plan of a statement that has one, if it is not there yet:
+ * one scan of an index for all keys, then the rows in the order of the table; or
+ * the rows by their TIDs.  Other plans are bad for a whole batch but may look
+ * good to the planner, which expects ten elements of an array.
  */
 static void
 make_generic_plan(SPIPlanPtr plan)
@@ -271,7 +273,7 @@ make_generic_plan(SPIPlanPtr plan)
 	AtEOXact_GUC(true, save_nestlevel);
 }
 
-/* The rows of a statement as a list, which the caller ends. */
+/* The rows of a statement as a list, which the caller frees. */
 static Tuplestorestate *
 collect(Deletion *deletion, Statement *statement)
 {
@@ -315,11 +317,12 @@ run_statement(Deletion *deletion, const Statement *statement)
 	for (int i = 0; i < nkeys; i++)
 	{
 		int number = list_nth_int(edge->keys, i);
-		const DeletionKey *key = list_nth(edge->parent->keys, number);
+		const DeletionKey *key = list_nth(edge->referenced->keys, number);
 
 		params->params[i] =
-			(ParamExternData){.value = catalogue_key_array(key, &statement->parents->keys[number],
-														   statement->first, statement->nparents),
+			(ParamExternData){.value =
+								  catalogue_key_array(key, &statement->referenced->keys[number],
+													  statement->first, statement->nreferenced),
 							  .pflags = PARAM_FLAG_CONST,
 							  .ptype = key->array_type};
 	}
@@ -328,16 +331,16 @@ run_statement(Deletion *deletion, const Statement *statement)
 												  .pflags = PARAM_FLAG_CONST,
 												  .ptype = get_array_type(TIDOID)};
 
-	deletion->watch.own_params = params;
-	deletion->watch.proven = statement->proven;
-	deletion->watch.limit = statement->limit;
-	deletion->watch.limit_reached = false;
+	deletion->recorder.own_params = params;
+	deletion->recorder.redundant = statement->redundant;
+	deletion->recorder.limit = statement->limit;
+	deletion->recorder.limit_reached = false;
 	catalogue_switch_to_owner(statement->relid, &saved);
 	make_generic_plan(statement->plan);
 	rows = catalogue_execute_plan(statement->plan, &options);
 	catalogue_restore_user(&saved);
-	deletion->watch.own_params = NULL;
-	deletion->watch.proven = NIL;
+	deletion->recorder.own_params = NULL;
+	deletion->recorder.redundant = NIL;
 
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(cxt);

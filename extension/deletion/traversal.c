@@ -1,24 +1,25 @@
 /*
  * traversal.c
- *		The walk: a professor's dependents go, children first, in sets.
+ *		A professor's dependents are deleted in sets, those that reference first.
  *
  * A batch is up to batch_size rows of one table, locked FOR UPDATE: their
- * TIDs, and the values that their children refer to.  For each edge below it
- * the children are read once into a tuplestore, and taken from there in
- * batches of their own: walked where they have dependents, then deleted by
- * their TIDs.  Memory is one batch for each level of the graph.  Children with
- * an index whose rows have no dependents need no list: the statement asks the
- * index.
+ * TIDs, and the values that other rows refer to.  For each edge to the table,
+ * the referencing rows are read once into a list, and taken from there in
+ * batches of their own: what references those is traversed first, then they are
+ * deleted by their TIDs.  Memory is one batch for each level of the graph.
+ * Referencing rows that nothing else references, in a table with an index, need
+ * no list: they are deleted through the index.
  *
- * Children are locked as they are read, all locks being held to the end of
- * the transaction anyway.  There are two exceptions, for which each batch is
- * locked when its turn comes, and looked at again whether it still belongs to
- * its parents: a purge, whose locks end with each commit, and tables whose
- * rows a trigger could change before we come to them.
+ * Rows are locked as they are read, all locks being held to the end of the
+ * transaction anyway.  There are two exceptions, for which each batch is locked
+ * when its turn comes, and checked whether it still references the others: a
+ * purge, whose locks end with each commit, and tables whose rows a trigger could
+ * change meanwhile.
  *
- * An edge is proven when, since the parents were locked, a pass over it in
- * READ COMMITTED has come to its end and deleted all that it found: whoever
- * would add a child needs FOR KEY SHARE on a parent and waits.
+ * The RI trigger of an edge is redundant when, since the referenced rows were
+ * locked, a pass over the edge in READ COMMITTED has come to its end and deleted
+ * all that it found: whoever would add a referencing row needs FOR KEY SHARE on
+ * a referenced one and waits.
  *
  * Locks: one deletion at a time for each professors table (see
  * catalogue_lock_professor), the professor's row, then each list or batch in
@@ -37,34 +38,34 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-static List *walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
-static bool walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static bool walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static bool delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents);
-static int next_slice(int batch_size, int nparents, uint64 nchildren);
+static List *traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
+static bool traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
+static bool traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
+static bool traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
+static int next_chunk(int batch_size, int nreferenced, uint64 nreferencing);
 static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
-static bool is_quiet(const DeletionTable *table);
+static bool rows_cannot_move(const DeletionTable *table);
 static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
 
 /*
- * Deletes the locked professor with all that depends on him, himself last
+ * Deletes the locked professor with all that depends on them, their own row last
  * and with the caller's own rights.  Returns early when restart was set.
  */
 void
 catalogue_delete_locked_professor(Deletion *deletion)
 {
-	List *proven = walk_children(deletion, deletion->professors, &deletion->professor);
+	List *redundant = traverse_edges(deletion, deletion->professors, &deletion->professor);
 
 	if (!deletion->restart)
-		catalogue_delete_professor_row(deletion, proven);
+		catalogue_delete_professor_row(deletion, redundant);
 }
 
 /*
- * Locks again what the walk had locked when the last transaction ended; rows
- * that are gone or have changed hands leave their batch.  The professor's row
- * is the caller's to lock.
+ * Locks again what the traversal had locked when the last transaction ended; rows
+ * that have been deleted, or reference others now, leave their batch.  The caller
+ * has locked the professor's row.
  */
 void
 catalogue_relock_batches(Deletion *deletion)
@@ -73,116 +74,117 @@ catalogue_relock_batches(Deletion *deletion)
 		relock_frame(deletion, deletion->frames);
 }
 
-/* Ends the lists of a walk that an ERROR has cut short. */
+/* Frees the lists of a traversal that an ERROR has ended. */
 void
-catalogue_end_walk(Deletion *deletion)
+catalogue_cleanup_traversal(Deletion *deletion)
 {
 	for (DeletionFrame *frame = deletion->frames; frame != NULL; frame = frame->outer)
-		tuplestore_end(frame->children);
+		tuplestore_end(frame->rows);
 	deletion->frames = NULL;
 }
 
 /*
- * Walks all edges below a batch; returns the constraints of those that are
- * proven.  Locks end with a transaction, and proofs with the locks: after a
- * commit the edges are walked once more, which finds little.
+ * Traverses all edges to the table of a batch; returns the constraints of those
+ * whose RI triggers are redundant.  Locks end with a transaction, and what they
+ * guarantee with them: after a commit the edges are traversed once more, which
+ * finds little.
  */
 static List *
-walk_children(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
+traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 {
 	bool skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
-	List *proven;
-	uint64 epoch;
+	List *redundant;
+	uint64 transaction_count;
 	ListCell *lc;
 
 	check_stack_depth();
 
 	do
 	{
-		epoch = deletion->epoch;
-		proven = NIL;
-		foreach(lc, table->children)
+		transaction_count = deletion->transaction_count;
+		redundant = NIL;
+		foreach(lc, table->edges)
 		{
 			DeletionEdge *edge = lfirst(lc);
 
-			if (!edge->walked || batch->nrows == 0)
+			if (!edge->traversed || batch->nrows == 0)
 				continue;
-			if (walk_edge(deletion, edge, batch) && edge->provable && skip)
-				proven = lappend_oid(proven, edge->constraint);
+			if (traverse_edge(deletion, edge, batch) && edge->redundant_ri_trigger && skip)
+				redundant = lappend_oid(redundant, edge->constraint);
 			if (deletion->restart)
 				return NIL;
 		}
-	} while (deletion->epoch != epoch);
+	} while (deletion->transaction_count != transaction_count);
 
-	return proven;
+	return redundant;
 }
 
 /*
- * Walks one edge until nothing is left, or a pass over it changes nothing;
+ * Traverses one edge until nothing is left, or a pass over it changes nothing;
  * true when nothing is left.
  */
 static bool
-walk_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
+traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
 	uint64 before;
 
-	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->child))
-		return delete_by_index(deletion, edge, parents);
+	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->referencing))
+		return traverse_by_index(deletion, edge, referenced);
 
 	do
 	{
-		before = catalogue_deletion_watch_rows(&deletion->watch);
-		if (walk_once(deletion, edge, parents))
+		before = catalogue_recorded_rows(&deletion->recorder);
+		if (traverse_once(deletion, edge, referenced))
 			return true;
-	} while (catalogue_deletion_watch_rows(&deletion->watch) > before && !deletion->restart);
+	} while (catalogue_recorded_rows(&deletion->recorder) > before && !deletion->restart);
 
 	return false;
 }
 
 /* One pass over an edge; true when all that it found was dealt with. */
 static bool
-walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
+traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
-	DeletionTable *child = edge->child;
-	bool lock_first = deletion->commit == NULL && is_quiet(child);
+	DeletionTable *referencing = edge->referencing;
+	bool lock_first = deletion->commit == NULL && rows_cannot_move(referencing);
 	DeletionBatch batch = {0};
 	DeletionFrame *frame;
 	TupleTableSlot *slot;
 	bool complete;
 
-	/* Not on the stack: after an ERROR its end is catalogue_end_walk()'s. */
+	/* Not on the stack: catalogue_cleanup_traversal() looks at it after an ERROR. */
 	frame = MemoryContextAllocZero(deletion->cxt, sizeof(DeletionFrame));
 	frame->outer = deletion->frames;
 	frame->edge = edge;
-	frame->parents = parents;
+	frame->referenced = referenced;
 	frame->batch = &batch;
 	frame->complete = true;
-	frame->children = catalogue_read_children(deletion, edge, parents, lock_first);
+	frame->rows = catalogue_read_referencing(deletion, edge, referenced, lock_first);
 	deletion->frames = frame;
-	slot = catalogue_make_child_slot(edge, lock_first);
+	slot = catalogue_make_referencing_slot(edge, lock_first);
 
-	while (!deletion->restart && catalogue_fill_batch(&batch, child, deletion->batch_size,
-													  deletion->cxt, frame->children, slot))
+	while (!deletion->restart && catalogue_fill_batch(&batch, referencing, deletion->batch_size,
+													  deletion->cxt, frame->rows, slot))
 	{
 		int expected = batch.nrows;
 		uint64 done;
-		List *proven = NIL;
+		List *redundant = NIL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!lock_first)
-			catalogue_lock_batch(deletion, edge, parents, &batch);
+			catalogue_lock_batch(deletion, edge, referenced, &batch);
 		if (edge->action == EDGE_DELETE)
-			proven = walk_children(deletion, child, &batch);
+			redundant = traverse_edges(deletion, referencing, &batch);
 		if (deletion->restart)
 			break;
 		if (edge->action == EDGE_DELETE)
 		{
-			follow_moved_rows(child, &batch);
-			done = catalogue_delete_batch(deletion, child, &batch, proven);
+			follow_moved_rows(referencing, &batch);
+			done = catalogue_delete_batch(deletion, referencing, &batch, redundant);
 		}
 		else
 			done = catalogue_set_keys(deletion, edge, &batch);
-		list_free(proven);
+		list_free(redundant);
 
 		if (done < expected)
 			frame->complete = false;
@@ -193,7 +195,7 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 	ExecDropSingleTupleTableSlot(slot);
 	complete = frame->complete && !deletion->restart;
 	deletion->frames = frame->outer;
-	tuplestore_end(frame->children);
+	tuplestore_end(frame->rows);
 	pfree(frame);
 	catalogue_free_batch(&batch);
 
@@ -201,57 +203,61 @@ walk_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
 }
 
 /*
- * Deletes children that nothing depends on, through the index, without
- * reading them first.  How many parents go into a statement that deletes
- * about a batch is learned as we go.  A parent whose children are more than a
- * batch ends that: to ask for the next ones would walk over those already
- * deleted, so the rest is read once, like any other edge.
+ * Deletes rows that nothing references, through the index, without reading them
+ * first.  How many referenced rows go into a statement that deletes about a batch
+ * is learned on the way.  Where one of them is referenced by more than a batch,
+ * the rest is read once, like any other edge: to ask for the next rows would scan
+ * those already deleted again.
  */
 static bool
-delete_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *parents)
+traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
 	int next = 0;
 
-	while (next < parents->nrows && !deletion->restart)
+	while (next < referenced->nrows && !deletion->restart)
 	{
-		int slice = edge->slice > 0 ? edge->slice : deletion->batch_size;
-		int nparents = Min(slice, parents->nrows - next);
+		int chunk = edge->chunk > 0 ? edge->chunk : deletion->batch_size;
+		int nreferenced = Min(chunk, referenced->nrows - next);
 		uint64 done;
 		bool more;
 
 		CHECK_FOR_INTERRUPTS();
-		done = catalogue_delete_by_index(deletion, edge, parents, next, nparents);
-		more = deletion->watch.limit_reached;
+		done = catalogue_delete_by_index(deletion, edge, referenced, next, nreferenced);
+		more = deletion->recorder.limit_reached;
 
 		if (more)
-			edge->slice = Max(nparents / 2, 1);
+			edge->chunk = Max(nreferenced / 2, 1);
 		else
 		{
-			next += nparents;
-			edge->slice = next_slice(deletion->batch_size, nparents, done);
+			next += nreferenced;
+			edge->chunk = next_chunk(deletion->batch_size, nreferenced, done);
 		}
 		batch_done(deletion, done);
 
-		if (more && nparents == 1)
-			return walk_once(deletion, edge, parents);
+		if (more && nreferenced == 1)
+			return traverse_once(deletion, edge, referenced);
 	}
 
 	return !deletion->restart;
 }
 
-/* Parents whose children are a little less than a batch, if they have as many as the last ones. */
+/*
+ * As many rows as are referenced by a little less than a batch, if that is as
+ * many for each as it was for the last ones.
+ */
 static int
-next_slice(int batch_size, int nparents, uint64 nchildren)
+next_chunk(int batch_size, int nreferenced, uint64 nreferencing)
 {
-	double slice = nchildren > 0 ? 0.875 * batch_size * nparents / nchildren : batch_size;
+	double chunk = nreferencing > 0 ? 0.875 * batch_size * nreferenced / nreferencing : batch_size;
 
-	return (int) Max(Min(slice, Min(2.0 * nparents, batch_size)), 1);
+	return (int) Max(Min(chunk, Min(2.0 * nreferenced, batch_size)), 1);
 }
 
 /*
- * User triggers below a table, or a cycle, may update rows that we hold by
- * their TIDs: a trigger on the comments that counts them in their chapter.
- * The rows are locked, so it was us, and the chain of versions is whole.
+ * User triggers on referencing tables, or a cycle, may update rows that a batch
+ * has the TIDs of: a trigger on the comments that counts them in their chapter.
+ * The rows are locked, so it was this transaction, and each chain of versions is
+ * complete.
  */
 static void
 follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
@@ -260,7 +266,7 @@ follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
 	Snapshot snapshot;
 	TableScanDesc scan;
 
-	if (batch->nrows == 0 || is_quiet(table))
+	if (batch->nrows == 0 || rows_cannot_move(table))
 		return;
 
 	rel = table_open(table->relid, NoLock);
@@ -273,23 +279,24 @@ follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
 	table_close(rel, NoLock);
 }
 
-/* Can nothing but our own statements change a table's rows while we hold them? */
+/* Can nothing but the deletion's own statements change rows while a batch has their TIDs? */
 static bool
-is_quiet(const DeletionTable *table)
+rows_cannot_move(const DeletionTable *table)
 {
-	return table->quiet_below && !table->has_triggers && !table->in_cycle;
+	return table->no_triggers_below && !table->has_triggers && !table->in_cycle;
 }
 
-/* A good moment for a commit, if commits are wanted and enough has been done. */
+/* After each batch: a purge commits when enough has been deleted. */
 static void
 batch_done(Deletion *deletion, uint64 rows)
 {
-	catalogue_deletion_watch_flush(&deletion->watch);
+	catalogue_flush_recorder(&deletion->recorder);
 	deletion->pending += rows;
 	if (deletion->commit != NULL && deletion->pending >= deletion->batch_size)
 		deletion->commit(deletion);
 }
 
+/* Locks the batch of a frame again, after those that it references. */
 static void
 relock_frame(Deletion *deletion, DeletionFrame *frame)
 {
@@ -299,19 +306,20 @@ relock_frame(Deletion *deletion, DeletionFrame *frame)
 		relock_frame(deletion, frame->outer);
 	if (before == 0)
 		return;
-	catalogue_lock_batch(deletion, frame->edge, frame->parents, frame->batch);
+	catalogue_lock_batch(deletion, frame->edge, frame->referenced, frame->batch);
 	if (frame->batch->nrows < before)
 		frame->complete = false;
 }
 
+/* Does the deletion traverse an edge to the table? */
 static bool
 has_dependents(const DeletionTable *table)
 {
 	ListCell *lc;
 
-	foreach(lc, table->children)
+	foreach(lc, table->edges)
 	{
-		if (((DeletionEdge *) lfirst(lc))->walked)
+		if (((DeletionEdge *) lfirst(lc))->traversed)
 			return true;
 	}
 	return false;
