@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(catalogue_take_deleted_files);
 PG_FUNCTION_INFO_V1(catalogue_retry_deleted_file);
 
 /* The condition makes the index on the taken rows usable. */
-static const char *const forget_query =
+static const char *const delete_taken_query =
 	"DELETE FROM %1$s WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM %1$s"
 	" WHERE state OPERATOR(pg_catalog.=) 'taken'"
 	" AND taken_by OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()"
@@ -91,7 +91,7 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
-	run_on_outbox(fcinfo, forget_query, 0, NULL, NULL);
+	run_on_outbox(fcinfo, delete_taken_query, 0, NULL, NULL);
 	run_on_outbox(fcinfo, take_query, 1, &type, fcinfo->args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -111,10 +111,10 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
  * Puts a path that could not be unlinked back, due later each time; the tenth
  * attempt was the last, after which it stays as dead, for a person to see.
  *
- * A path that is not known as taken (somebody has forgotten it since) is put in
- * as if it had been, as the outbox's owner: whoever may UPDATE rows may name
- * any path anyhow, and shall not lose one for lack of INSERT.  Not where
- * policies have a say in his rows.
+ * A path that is not known as taken (a later call has deleted its row) is put in
+ * as if it had been, as the outbox's owner: whoever may UPDATE rows may name any
+ * path anyhow, and shall not lose one for lack of INSERT.  Where policies apply
+ * to the caller, it is put in with the caller's own rights.
  *
  * Errors: 22004 for a null path, 42501 without SELECT and UPDATE on the outbox.
  */

@@ -2,18 +2,20 @@
  * purge_professor.c
  *		purge_professor(): a professor's deletion that commits as it goes.
  *
- * The walk is that of delete_batch.c; it calls us when a batch has been
- * deleted, and we write down how far it is, commit, and lock again what it
- * was working on.  Nothing needs to be remembered for the next call: what is
- * left is what is still there, and the professor's row goes last.
+ * The traversal is that of traversal.c, which calls this file when a batch has
+ * been deleted: progress is recorded, the transaction committed, and what the
+ * traversal works on locked again.  Nothing needs to be remembered for the next
+ * call: what is left is what is still there, and the professor's row is deleted
+ * last.
  *
- * Lifetime: the walk's memory is in the procedure's context, which outlives
+ * Lifetime: the traversal's memory is in the procedure's context, which outlives
  * the transactions.  The attachment and the graph are looked up again in each
- * transaction; when the graph has changed, the walk unwinds and begins anew.
+ * transaction; when the graph has changed, the traversal unwinds and starts
+ * again.  Until then the old graph is pinned.
  *
  * Locking: besides what a deletion takes in each transaction, a session lock
  * on the professor from the first batch to the last, so that a second purge
- * of him waits for the first.
+ * of the same professor waits for the first.
  */
 #include "deletion/deletion.h"
 
@@ -27,12 +29,10 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/timestamp.h"
@@ -48,11 +48,14 @@ typedef struct Purge
 	bool gone;			/* somebody else has deleted the professor */
 } Purge;
 
+static void refuse_row_security(const Deletion *deletion);
+static void delete_by_commits(Deletion *deletion);
 static void start_progress(Deletion *deletion);
 static void record_progress(Deletion *deletion, bool finished);
 static void run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *types,
 							const NullableDatum *args);
 static void commit_batch(Deletion *deletion);
+static void lock_again(Deletion *deletion);
 static double pause_milliseconds(const Interval *pause);
 static void lock_purge(const Deletion *deletion, LOCKTAG *tag);
 static void sleep_milliseconds(double milliseconds);
@@ -61,8 +64,8 @@ static void sleep_milliseconds(double milliseconds);
  * PROCEDURE purge_professor(username text, batch_size integer DEFAULT 1000,
  *							 pause interval DEFAULT '0')
  *
- * Deletes a professor with all that depends on him, with a commit when at
- * least batch_size rows have gone, and a pause after each.  When it is
+ * Deletes a professor with all that depends on them, with a commit when at least
+ * batch_size rows have been deleted, and a pause after each.  When it is
  * cancelled or crashes, what was committed stays deleted; called again, it
  * goes on.  professor_purges has its progress.
  *
@@ -98,41 +101,23 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	lock_purge(deletion, &tag);
 	catalogue_lock_graph(deletion, RowExclusiveLock);
-	catalogue_deletion_watch_start(&deletion->watch);
+	catalogue_start_recorder(&deletion->recorder);
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
-		if (check_enable_rls(deletion->attachment->professors, deletion->caller, true) ==
-			RLS_ENABLED)
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("cannot purge under row-level security on table \"%s\"",
-						   catalogue_relation_name(deletion->attachment->professors)),
-					errdetail("Whether a policy lets the professor go is known only at the end."),
-					errhint("Use delete_professor_batch()."));
+		refuse_row_security(deletion);
 		if (!catalogue_find_professor(deletion))
 			catalogue_report_unknown_professor(deletion);
 		start_progress(deletion);
 		commit_batch(deletion);
-
-		while (!purge->gone)
-		{
-			if (deletion->restart)
-				catalogue_lock_graph(deletion, RowExclusiveLock);
-			deletion->restart = false;
-			if (!catalogue_lock_professor(deletion))
-				break;
-			catalogue_delete_locked_professor(deletion);
-			if (!deletion->restart)
-				break;
-		}
-		catalogue_deletion_watch_flush(&deletion->watch);
+		delete_by_commits(deletion);
+		catalogue_flush_recorder(&deletion->recorder);
 		record_progress(deletion, true);
 	}
 	PG_FINALLY();
 	{
-		catalogue_end_walk(deletion);
-		catalogue_deletion_watch_stop(&deletion->watch);
+		catalogue_cleanup_traversal(deletion);
+		catalogue_stop_recorder(&deletion->recorder);
 		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
@@ -143,28 +128,78 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether a policy allows the last step would be known only after all others are committed. */
+static void
+refuse_row_security(const Deletion *deletion)
+{
+	Oid relid = deletion->attachment->professors;
+
+	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("cannot purge under row-level security on table \"%s\"",
+					   catalogue_relation_name(relid)),
+				errdetail("Whether a policy lets the professor go is known only at the end."),
+				errhint("Use delete_professor_batch()."));
+}
+
+/* Deletes the professor, starting again with the graph as it is now where it has changed. */
+static void
+delete_by_commits(Deletion *deletion)
+{
+	const Purge *purge = deletion->commit_arg;
+
+	while (!purge->gone)
+	{
+		if (deletion->restart)
+			catalogue_lock_graph(deletion, RowExclusiveLock);
+		deletion->restart = false;
+		if (!catalogue_lock_professor(deletion))
+			break;
+		catalogue_delete_locked_professor(deletion);
+		if (!deletion->restart)
+			break;
+	}
+}
+
 /*
- * Commits what has been deleted, and locks again what the walk works on.
- * Sets restart where that cannot go on as it was.
+ * Commits what has been deleted, and locks again what the traversal works on.
+ * A purge commits often: the memory that takes is freed each time.
  */
 static void
 commit_batch(Deletion *deletion)
 {
-	Purge *purge = deletion->commit_arg;
-	bool same_graph;
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue purge commit", ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 
 	record_progress(deletion, false);
 	SPI_commit();
-	deletion->epoch++;
+	deletion->transaction_count++;
 	deletion->pending = 0;
 
-	sleep_milliseconds(purge->pause);
+	sleep_milliseconds(((Purge *) deletion->commit_arg)->pause);
 	CHECK_FOR_INTERRUPTS();
 
 	EnsurePortalSnapshotExists();
-	deletion->watch.subxact = GetCurrentSubTransactionId();
+	deletion->recorder.subxact = GetCurrentSubTransactionId();
+	lock_again(deletion);
 
-	same_graph = catalogue_pin_fk_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(cxt);
+}
+
+/*
+ * Locks what the traversal had locked before a commit.  Sets restart where it
+ * cannot continue.
+ */
+static void
+lock_again(Deletion *deletion)
+{
+	Purge *purge = deletion->commit_arg;
+	bool same_graph;
+
+	same_graph = catalogue_pin_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
 				 deletion->graph;
 	catalogue_unpin(&purge->next_pin);
 	if (!same_graph)
@@ -212,11 +247,12 @@ static void
 record_progress(Deletion *deletion, bool finished)
 {
 	Purge *purge = deletion->commit_arg;
-	uint64 rows = catalogue_deletion_watch_rows(&deletion->watch);
+	uint64 rows = catalogue_recorded_rows(&deletion->recorder);
 	const DeletionFrame *frame = deletion->frames;
-	const char *phase = finished		? "finished"
-						: frame != NULL ? catalogue_relation_name(frame->edge->child->reported)
-										: "started";
+	const char *phase = finished ? "finished"
+						: frame != NULL
+							? catalogue_relation_name(frame->edge->referencing->reported)
+							: "started";
 	const Oid types[] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
 	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
 								  {.value = Int64GetDatum(rows - purge->reported)},
@@ -242,15 +278,12 @@ run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *typ
 				const NullableDatum *args)
 {
 	Oid relid = deletion->attachment->professor_purges;
-	char *sql = psprintf(query, catalogue_qualified_relation_name(relid));
 	SPIExecuteOptions options = {.params = catalogue_make_params(nargs, types, args)};
 	SavedUser saved;
 
 	catalogue_switch_to_owner(relid, &saved);
-	catalogue_execute(sql, &options);
+	catalogue_execute(psprintf(query, catalogue_qualified_relation_name(relid)), &options);
 	catalogue_restore_user(&saved);
-	pfree(options.params);
-	pfree(sql);
 }
 
 /* Months count 30 days, as intervals do; a day is the most. */

@@ -1,102 +1,98 @@
 /*
- * deletion_watch.c
+ * recorder.c
  *		What is deleted while a deletion runs, by whatever statement.
  *
- * Rows of a professor go by our own statements, by the server's cascades
- * (where the graph has a cycle, or a check is not proven needless) and by
- * user triggers.  Two executor hooks see them all, so that counts and files
- * are right whoever did it:
+ * Rows of a professor are deleted by the deletion's statements, by the server's
+ * cascades (where the graph has a cycle, or an RI trigger is not known to be
+ * redundant) and by user triggers.  Two executor hooks see them all, so that
+ * counts and files are right whatever deletes:
  *
  * - When a DELETE ends, the rows that it processed are counted.
  * - When a DELETE starts on a table with file columns, its own copy of the
- *   trigger descriptor gets one more BEFORE ROW trigger, which puts the paths
- *   of each row aside for the outbox.  It comes after the user's, so a row
- *   that one of those keeps is not recorded.
- * - When a statement of the deletion itself starts, the referential triggers
- *   that its caller has proven to find nothing are left out of that copy.
+ *   trigger descriptor gets one more BEFORE ROW trigger, which queues the paths
+ *   of each row for the outbox.  It comes after the user's, so a row that one of
+ *   those keeps is not recorded.
+ * - When a statement of the deletion itself starts, the redundant RI triggers
+ *   are left out of that copy.
  *
  * The copy belongs to the statement's executor state and dies with it: no
- * other statement, ours or not, sees the change.  Outside a deletion the hooks
- * do nothing but pass on.
+ * other statement sees the change.  Outside a deletion the hooks only call the
+ * next ones.
  */
-#include "deletion/deletion.h"
+#include "deletion/recorder.h"
 
 #include "names.h"
 #include "query.h"
 #include "rights.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/partition.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 /* Paths are written when there are this many, or when a statement is over. */
 #define PATHS_PER_INSERT 1000
 
-static DeletionWatch *current_watch = NULL;
+static DeletionRecorder *current_recorder = NULL;
 
 static ExecutorStart_hook_type previous_executor_start = NULL;
 static ExecutorEnd_hook_type previous_executor_end = NULL;
 
-static void watch_executor_start(QueryDesc *query, int eflags);
-static void watch_executor_end(QueryDesc *query);
-static void impose_limit(DeletionWatch *watch, PlanState *rows);
+static void recorder_executor_start(QueryDesc *query, int eflags);
+static void recorder_executor_end(QueryDesc *query);
+static bool is_own_statement(const DeletionRecorder *recorder, const QueryDesc *query);
+static void impose_limit(DeletionRecorder *recorder, PlanState *rows);
 static TupleTableSlot *next_row_within_limit(PlanState *rows);
-static void adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool record);
-static bool is_proven(const Trigger *trigger, const List *proven);
+static void adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant,
+							bool record);
+static bool is_redundant(const Trigger *trigger, const List *redundant);
 static Datum record_files(PG_FUNCTION_ARGS);
-static void record_paths(DeletionWatch *watch, const char *separator, char *value);
-static bool has_files(const DeletionWatch *watch, Oid relid);
-static Oid topmost_relation(Oid relid);
-static void count_cascaded_update(DeletionWatch *watch, Oid relid, uint64 rows);
+static void record_paths(DeletionRecorder *recorder, const char *separator, char *value);
+static bool has_files(const DeletionRecorder *recorder, Oid relid);
+static void count_cascaded_update(DeletionRecorder *recorder, Oid relid, uint64 rows);
 
 void
 catalogue_deletion_init(void)
 {
 	previous_executor_start = ExecutorStart_hook;
-	ExecutorStart_hook = watch_executor_start;
+	ExecutorStart_hook = recorder_executor_start;
 	previous_executor_end = ExecutorEnd_hook;
-	ExecutorEnd_hook = watch_executor_end;
+	ExecutorEnd_hook = recorder_executor_end;
 }
 
 /* Everything until stop, which the caller reaches through PG_FINALLY, counts. */
 void
-catalogue_deletion_watch_start(DeletionWatch *watch)
+catalogue_start_recorder(DeletionRecorder *recorder)
 {
-	watch->outer = current_watch;
-	watch->subxact = GetCurrentSubTransactionId();
-	current_watch = watch;
+	recorder->outer = current_recorder;
+	recorder->subxact = GetCurrentSubTransactionId();
+	current_recorder = recorder;
 }
 
+/* The recorder around this one, of a deletion whose trigger deletes, is current again. */
 void
-catalogue_deletion_watch_stop(DeletionWatch *watch)
+catalogue_stop_recorder(DeletionRecorder *recorder)
 {
-	Assert(current_watch == watch);
-	current_watch = watch->outer;
+	Assert(current_recorder == recorder);
+	current_recorder = recorder->outer;
 }
 
 /*
- * Writes the paths that were put aside to the outbox, as its owner.  To be
- * called before the transaction ends.
+ * Writes the queued paths to the outbox, as its owner.  To be called before the
+ * transaction ends.
  */
 void
-catalogue_deletion_watch_flush(DeletionWatch *watch)
+catalogue_flush_recorder(DeletionRecorder *recorder)
 {
-	List *list = watch->paths;
+	List *list = recorder->paths;
 	int npaths = list_length(list);
-	DeletionGraph *graph = watch->graph;
-	Oid outbox = watch->attachment->deleted_files;
+	DeletionGraph *graph = recorder->graph;
+	Oid outbox = recorder->attachment->deleted_files;
 	Oid type = TEXTARRAYOID;
 	SPIExecuteOptions options = {0};
 	SavedUser saved;
@@ -105,8 +101,9 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 
 	if (npaths == 0)
 		return;
-	watch->paths = NIL;
+	recorder->paths = NIL;
 
+	SPI_connect();
 	elements = palloc(npaths * sizeof(Datum));
 	for (int i = 0; i < npaths; i++)
 		elements[i] = PointerGetDatum(list_nth(list, i));
@@ -114,7 +111,6 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 		PointerGetDatum(construct_array(elements, npaths, TEXTOID, -1, false, TYPALIGN_INT));
 	options.params = catalogue_make_params(1, &type, &paths);
 
-	SPI_connect();
 	catalogue_switch_to_owner(outbox, &saved);
 	if (graph->outbox_insert == NULL)
 		graph->outbox_insert =
@@ -126,26 +122,26 @@ catalogue_deletion_watch_flush(DeletionWatch *watch)
 	catalogue_restore_user(&saved);
 	SPI_finish();
 
-	pfree(elements);
 	list_free_deep(list);
 }
 
 /* Rows deleted or changed so far. */
 uint64
-catalogue_deletion_watch_rows(const DeletionWatch *watch)
+catalogue_recorded_rows(const DeletionRecorder *recorder)
 {
 	uint64 rows = 0;
 	ListCell *lc;
 
-	foreach(lc, watch->counts)
+	foreach(lc, recorder->counts)
 		rows += ((DeletionCount *) lfirst(lc))->rows;
 	return rows;
 }
 
+/* Adjusts a DELETE that the server has set up and not run yet. */
 static void
-watch_executor_start(QueryDesc *query, int eflags)
+recorder_executor_start(QueryDesc *query, int eflags)
 {
-	DeletionWatch *watch = current_watch;
+	DeletionRecorder *recorder = current_recorder;
 	ListCell *lc;
 
 	if (previous_executor_start)
@@ -153,29 +149,32 @@ watch_executor_start(QueryDesc *query, int eflags)
 	else
 		standard_ExecutorStart(query, eflags);
 
-	if (watch == NULL || query->operation != CMD_DELETE || (eflags & EXEC_FLAG_EXPLAIN_ONLY))
+	if (recorder == NULL || query->operation != CMD_DELETE || (eflags & EXEC_FLAG_EXPLAIN_ONLY))
 		return;
 
-	if (query->params == watch->own_params && watch->limit > 0)
-		impose_limit(watch, outerPlanState(castNode(ModifyTableState, query->planstate)));
+	if (is_own_statement(recorder, query) && recorder->limit > 0)
+		impose_limit(recorder, outerPlanState(castNode(ModifyTableState, query->planstate)));
 
 	foreach(lc, query->estate->es_opened_result_relations)
 	{
 		ResultRelInfo *target = lfirst(lc);
-		const List *proven = query->params == watch->own_params ? watch->proven : NIL;
-		bool files = has_files(watch, topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
+		const List *redundant = is_own_statement(recorder, query) ? recorder->redundant : NIL;
+		bool files =
+			has_files(recorder,
+					  catalogue_topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
 
-		if (files || (proven != NIL && target->ri_TrigDesc != NULL))
-			adjust_triggers(query->estate, target, proven, files);
+		if (files || (redundant != NIL && target->ri_TrigDesc != NULL))
+			adjust_triggers(query->estate, target, redundant, files);
 	}
 }
 
+/* Counts what a statement has deleted, or has set where the server cascades. */
 static void
-watch_executor_end(QueryDesc *query)
+recorder_executor_end(QueryDesc *query)
 {
-	DeletionWatch *watch = current_watch;
+	DeletionRecorder *recorder = current_recorder;
 
-	if (watch != NULL && query->estate->es_processed > 0 &&
+	if (recorder != NULL && query->estate->es_processed > 0 &&
 		query->estate->es_opened_result_relations != NIL &&
 		(query->operation == CMD_DELETE || query->operation == CMD_UPDATE))
 	{
@@ -183,9 +182,9 @@ watch_executor_end(QueryDesc *query)
 		Oid relid = RelationGetRelid(target->ri_RelationDesc);
 
 		if (query->operation == CMD_DELETE)
-			catalogue_deletion_watch_count(watch, relid, EDGE_DELETE, query->estate->es_processed);
-		else if (query->params != watch->own_params)
-			count_cascaded_update(watch, relid, query->estate->es_processed);
+			catalogue_record_rows(recorder, relid, EDGE_DELETE, query->estate->es_processed);
+		else if (!is_own_statement(recorder, query))
+			count_cascaded_update(recorder, relid, query->estate->es_processed);
 	}
 
 	if (previous_executor_end)
@@ -195,39 +194,49 @@ watch_executor_end(QueryDesc *query)
 }
 
 /*
- * Lets a DELETE have no more rows than the limit: as if it had a LIMIT clause,
- * with no second look at the rows that RETURNING would take.
+ * The deletion's own statements are known by their parameters.  Between two of
+ * them it has none, and neither have many statements of triggers.
+ */
+static bool
+is_own_statement(const DeletionRecorder *recorder, const QueryDesc *query)
+{
+	return recorder->own_params != NULL && query->params == recorder->own_params;
+}
+
+/*
+ * Lets a DELETE have no more rows than the limit, as a LIMIT clause would that it
+ * cannot have.
  */
 static void
-impose_limit(DeletionWatch *watch, PlanState *rows)
+impose_limit(DeletionRecorder *recorder, PlanState *rows)
 {
-	watch->next_row = rows->ExecProcNodeReal;
+	recorder->next_row = rows->ExecProcNodeReal;
 	ExecSetExecProcNode(rows, next_row_within_limit);
 }
 
 static TupleTableSlot *
 next_row_within_limit(PlanState *rows)
 {
-	DeletionWatch *watch = current_watch;
-	TupleTableSlot *slot = watch->next_row(rows);
+	DeletionRecorder *recorder = current_recorder;
+	TupleTableSlot *slot = recorder->next_row(rows);
 
 	if (TupIsNull(slot))
 		return NULL;
-	if (watch->limit == 0)
+	if (recorder->limit == 0)
 	{
-		watch->limit_reached = true;
+		recorder->limit_reached = true;
 		return NULL;
 	}
-	watch->limit--;
+	recorder->limit--;
 	return slot;
 }
 
 /*
- * Rebuilds a statement's triggers on one of its tables: without the proven
- * referential ones, with the recorder of files at the end.
+ * Rebuilds a statement's triggers on one of its tables: without the redundant
+ * ones, with the one that records files at the end.
  */
 static void
-adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool record)
+adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bool record)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
 	TriggerDesc *old = target->ri_TrigDesc;
@@ -241,7 +250,7 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 	desc->trig_delete_after_row = false;
 	for (int i = 0; i < nold; i++)
 	{
-		if (is_proven(&old->triggers[i], proven))
+		if (is_redundant(&old->triggers[i], redundant))
 			continue;
 		triggers[n] = old->triggers[i];
 		if (TRIGGER_TYPE_MATCHES(triggers[n].tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER,
@@ -251,7 +260,7 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 	}
 	if (record)
 	{
-		triggers[n].tgfoid = current_watch->funcid;
+		triggers[n].tgfoid = current_recorder->funcid;
 		triggers[n].tgname = pstrdup("catalogue record files");
 		triggers[n].tgtype = TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_DELETE;
 		triggers[n].tgenabled = TRIGGER_FIRES_ALWAYS;
@@ -269,13 +278,13 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 	if (estate->es_instrument)
 		target->ri_TrigInstrument = InstrAllocTrigger(n + 1, estate->es_instrument);
 
-	/* The recorder is called directly: it has no entry in pg_proc. */
+	/* Called directly: it has no entry in pg_proc.  The OID must be the trigger's. */
 	if (record)
 	{
 		FmgrInfo *function = &target->ri_TrigFunctions[n - 1];
 
 		function->fn_addr = record_files;
-		function->fn_oid = current_watch->funcid;
+		function->fn_oid = current_recorder->funcid;
 		function->fn_stats = TRACK_FUNC_ALL; /* never counted */
 		function->fn_mcxt = estate->es_query_cxt;
 	}
@@ -284,28 +293,28 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *proven, bool 
 }
 
 static bool
-is_proven(const Trigger *trigger, const List *proven)
+is_redundant(const Trigger *trigger, const List *redundant)
 {
 	return trigger->tgisinternal && OidIsValid(trigger->tgconstraint) &&
-		   TRIGGER_FOR_DELETE(trigger->tgtype) && list_member_oid(proven, trigger->tgconstraint);
+		   TRIGGER_FOR_DELETE(trigger->tgtype) && list_member_oid(redundant, trigger->tgconstraint);
 }
 
-/* Trigger function: puts the paths of a row that is about to go aside. */
+/* Trigger function: queues the paths of a row that is about to be deleted. */
 static Datum
 record_files(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	DeletionWatch *watch = current_watch;
+	DeletionRecorder *recorder = current_recorder;
 	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	Oid relid = topmost_relation(RelationGetRelid(trigger->tg_relation));
-	bool nested = GetCurrentSubTransactionId() != watch->subxact;
+	Oid relid = catalogue_topmost_relation(RelationGetRelid(trigger->tg_relation));
+	bool nested = GetCurrentSubTransactionId() != recorder->subxact;
 	ListCell *lc;
 
-	/* What a subtransaction deletes may come back: write it there and then. */
+	/* A subtransaction can be rolled back, and its paths with it: write them within it. */
 	if (nested)
-		catalogue_deletion_watch_flush(watch);
+		catalogue_flush_recorder(recorder);
 
-	foreach(lc, watch->attachment->files)
+	foreach(lc, recorder->attachment->files)
 	{
 		const FileBinding *file = lfirst(lc);
 		char *value;
@@ -316,20 +325,20 @@ record_files(PG_FUNCTION_ARGS)
 							 catalogue_column_number(RelationGetRelid(trigger->tg_relation),
 													 file->column));
 		if (value != NULL)
-			record_paths(watch, file->separator, value);
+			record_paths(recorder, file->separator, value);
 	}
 
-	if (nested || list_length(watch->paths) >= PATHS_PER_INSERT)
-		catalogue_deletion_watch_flush(watch);
+	if (nested || list_length(recorder->paths) >= PATHS_PER_INSERT)
+		catalogue_flush_recorder(recorder);
 
 	return PointerGetDatum(trigger->tg_trigtuple);
 }
 
 /* Splits a value at its separator; empty parts are no paths. */
 static void
-record_paths(DeletionWatch *watch, const char *separator, char *value)
+record_paths(DeletionRecorder *recorder, const char *separator, char *value)
 {
-	MemoryContext oldcxt = MemoryContextSwitchTo(watch->cxt);
+	MemoryContext oldcxt = MemoryContextSwitchTo(recorder->cxt);
 
 	for (char *path = value; path != NULL;)
 	{
@@ -338,18 +347,18 @@ record_paths(DeletionWatch *watch, const char *separator, char *value)
 		if (end != NULL)
 			*end = '\0';
 		if (*path != '\0')
-			watch->paths = lappend(watch->paths, cstring_to_text(path));
+			recorder->paths = lappend(recorder->paths, cstring_to_text(path));
 		path = end != NULL ? end + strlen(separator) : NULL;
 	}
 	MemoryContextSwitchTo(oldcxt);
 }
 
 static bool
-has_files(const DeletionWatch *watch, Oid relid)
+has_files(const DeletionRecorder *recorder, Oid relid)
 {
 	ListCell *lc;
 
-	foreach(lc, watch->attachment->files)
+	foreach(lc, recorder->attachment->files)
 	{
 		if (((const FileBinding *) lfirst(lc))->relid == relid)
 			return true;
@@ -357,55 +366,41 @@ has_files(const DeletionWatch *watch, Oid relid)
 	return false;
 }
 
-/* The partitioned table that a partition belongs to in the end. */
-static Oid
-topmost_relation(Oid relid)
-{
-	List *ancestors;
-
-	if (!get_rel_relispartition(relid))
-		return relid;
-	ancestors = get_partition_ancestors(relid);
-	if (ancestors != NIL)
-		relid = llast_oid(ancestors);
-	list_free(ancestors);
-	return relid;
-}
-
-/* Keys that we do not walk are set by the server's own triggers. */
+/* Keys that the deletion does not traverse are set by the server's own triggers. */
 static void
-count_cascaded_update(DeletionWatch *watch, Oid relid, uint64 rows)
+count_cascaded_update(DeletionRecorder *recorder, Oid relid, uint64 rows)
 {
 	ListCell *lc;
 	ListCell *lc2;
 
-	foreach(lc, watch->graph->tables)
+	foreach(lc, recorder->graph->tables)
 	{
 		const DeletionTable *table = lfirst(lc);
 
-		foreach(lc2, table->children)
+		foreach(lc2, table->edges)
 		{
 			const DeletionEdge *edge = lfirst(lc2);
 
-			if (!edge->walked && edge->child->relid == relid &&
+			if (!edge->traversed && edge->referencing->relid == relid &&
 				(edge->action == EDGE_SET_NULL || edge->action == EDGE_SET_DEFAULT))
 			{
-				catalogue_deletion_watch_count(watch, relid, edge->action, rows);
+				catalogue_record_rows(recorder, relid, edge->action, rows);
 				return;
 			}
 		}
 	}
 }
 
+/* Counts rows of a table, for the partitioned table that it belongs to. */
 void
-catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction action, uint64 rows)
+catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action, uint64 rows)
 {
 	DeletionCount *count;
 	MemoryContext oldcxt;
 	ListCell *lc;
 
-	relid = topmost_relation(relid);
-	foreach(lc, watch->counts)
+	relid = catalogue_topmost_relation(relid);
+	foreach(lc, recorder->counts)
 	{
 		count = lfirst(lc);
 		if (count->relid == relid && count->action == action)
@@ -415,9 +410,9 @@ catalogue_deletion_watch_count(DeletionWatch *watch, Oid relid, EdgeAction actio
 		}
 	}
 
-	oldcxt = MemoryContextSwitchTo(watch->cxt);
+	oldcxt = MemoryContextSwitchTo(recorder->cxt);
 	count = palloc(sizeof(DeletionCount));
 	*count = (DeletionCount){.relid = relid, .action = action, .rows = rows};
-	watch->counts = lappend(watch->counts, count);
+	recorder->counts = lappend(recorder->counts, count);
 	MemoryContextSwitchTo(oldcxt);
 }

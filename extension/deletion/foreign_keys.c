@@ -1,0 +1,225 @@
+/*
+ * foreign_keys.c
+ *		The foreign keys to a table, as edges of a graph.
+ */
+#include "deletion/graph_builder.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+static List *referencing_constraints(const DeletionTable *referenced);
+static Oid topmost_constraint(Oid constraint);
+static void add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint);
+static EdgeAction edge_action(char confdeltype);
+static char *assignments(Oid relid, int n, const AttrNumber *columns, EdgeAction action);
+static ColumnPair *foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced,
+									AttrNumber referencing, Oid equal);
+static bool is_also_delete(const Attachment *attachment, Oid relid, const List *pairs);
+static int compare_labels(const ListCell *a, const ListCell *b);
+
+/* Adds an edge for each foreign key to a table, in an order that does not change. */
+void
+catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced)
+{
+	List *constraints = referencing_constraints(referenced);
+	ListCell *lc;
+
+	foreach(lc, constraints)
+		add_foreign_key(builder, referenced, lfirst_oid(lc));
+	list_free(constraints);
+	list_sort(referenced->edges, compare_labels);
+}
+
+/*
+ * The foreign keys to a table, or to what it is a partition of.  There is no
+ * index on pg_constraint to find them by, but each that is enforced has its
+ * triggers on the table, which the relation cache knows.
+ */
+static List *
+referencing_constraints(const DeletionTable *referenced)
+{
+	Relation rel = table_open(referenced->relid, NoLock);
+	List *constraints = NIL;
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (OidIsValid(trigger->tgconstraint) && TRIGGER_FOR_DELETE(trigger->tgtype) &&
+			RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+			constraints =
+				list_append_unique_oid(constraints, topmost_constraint(trigger->tgconstraint));
+	}
+	table_close(rel, NoLock);
+
+	return constraints;
+}
+
+/* The constraint as it was declared, where a partition has a copy of it. */
+static Oid
+topmost_constraint(Oid constraint)
+{
+	for (;;)
+	{
+		HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+		Oid parent;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for constraint %u", constraint);
+		parent = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent))
+			return constraint;
+		constraint = parent;
+	}
+}
+
+/* Adds the edges of one foreign key: one for each physical table that has it. */
+static void
+add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint)
+{
+	const Attachment *attachment = builder->attachment;
+	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	DeletionEdge model = {.constraint = constraint};
+	int nkeys;
+	AttrNumber referencing_columns[INDEX_MAX_KEYS];
+	AttrNumber referenced_columns[INDEX_MAX_KEYS];
+	Oid equal[INDEX_MAX_KEYS];
+	Oid unused[INDEX_MAX_KEYS];
+	int nset;
+	AttrNumber set_columns[INDEX_MAX_KEYS];
+	List *pairs = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	/* The referencing table must be locked before its columns are looked at. */
+	catalogue_depend_on_relation(builder->graph->base.dependencies, form->conrelid);
+	LockRelationOid(form->conrelid, builder->lockmode);
+	DeconstructFkConstraintRow(tuple, &nkeys, referencing_columns, referenced_columns, equal,
+							   unused, unused, &nset, set_columns);
+
+	for (int i = 0; i < nkeys; i++)
+		pairs = lappend(pairs, foreign_key_pair(form, referenced_columns[i], referencing_columns[i],
+												equal[i]));
+	model.label = pstrdup(NameStr(form->conname));
+	model.comparable = !catalogue_constraint_has_period(form);
+	model.action = edge_action(form->confdeltype);
+	if (model.action != EDGE_DELETE && is_also_delete(attachment, form->conrelid, pairs))
+	{
+		model.action = EDGE_DELETE;
+		model.beyond_schema = true;
+	}
+
+	/* SET NULL and SET DEFAULT may name some of the columns. */
+	if (nset > 0)
+		model.assignments = assignments(form->conrelid, nset, set_columns, model.action);
+	else
+		model.assignments = assignments(form->conrelid, nkeys, referencing_columns, model.action);
+
+	/* A default may be the very key that is deleted: the trigger has to look. */
+	model.redundant_ri_trigger = !form->condeferrable &&
+								 form->confdeltype != FKCONSTR_ACTION_SETDEFAULT &&
+								 get_rel_relkind(form->conrelid) != RELKIND_PARTITIONED_TABLE &&
+								 get_rel_relkind(form->confrelid) != RELKIND_PARTITIONED_TABLE;
+
+	if (form->conrelid == attachment->chapters && attachment->chapters_author != NULL &&
+		nkeys == 1 &&
+		strcmp(((ColumnPair *) linitial(pairs))->referencing, attachment->chapters_author) == 0 &&
+		list_member_ptr(builder->graph->roots, referenced))
+		builder->author_is_key = true;
+
+	catalogue_add_edge(builder, referenced, form->conrelid, &model, pairs);
+	list_free_deep(pairs);
+	ReleaseSysCache(tuple);
+}
+
+static EdgeAction
+edge_action(char confdeltype)
+{
+	switch (confdeltype)
+	{
+		case FKCONSTR_ACTION_CASCADE:
+			return EDGE_DELETE;
+		case FKCONSTR_ACTION_SETNULL:
+			return EDGE_SET_NULL;
+		case FKCONSTR_ACTION_SETDEFAULT:
+			return EDGE_SET_DEFAULT;
+		default:
+			return EDGE_BLOCK;
+	}
+}
+
+/* What SET NULL or SET DEFAULT does to columns, as the SET clause of an UPDATE. */
+static char *
+assignments(Oid relid, int n, const AttrNumber *columns, EdgeAction action)
+{
+	StringInfoData clause;
+
+	initStringInfo(&clause);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&clause, "%s%s = %s", i > 0 ? ", " : "",
+						 quote_identifier(get_attname(relid, columns[i], false)),
+						 action == EDGE_SET_NULL ? "NULL" : "DEFAULT");
+
+	return clause.data;
+}
+
+static ColumnPair *
+foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced, AttrNumber referencing,
+				 Oid equal)
+{
+	ColumnPair *pair = palloc(sizeof(ColumnPair));
+	int32 typmod;
+
+	pair->referenced = get_attname(form->confrelid, referenced, false);
+	get_atttypetypmodcoll(form->confrelid, referenced, &pair->referenced_type, &typmod,
+						  &pair->referenced_collation);
+	pair->referencing = get_attname(form->conrelid, referencing, false);
+	get_atttypetypmodcoll(form->conrelid, referencing, &pair->referencing_type, &typmod,
+						  &pair->referencing_collation);
+	pair->equal = equal;
+
+	return pair;
+}
+
+/* Does the mapping list the key, by its columns? */
+static bool
+is_also_delete(const Attachment *attachment, Oid relid, const List *pairs)
+{
+	ListCell *lc;
+	ListCell *lc2;
+
+	foreach(lc, attachment->also_delete)
+	{
+		const AlsoDeleteBinding *binding = lfirst(lc);
+		bool same = binding->relid == relid && list_length(binding->columns) == list_length(pairs);
+		ListCell *lc3;
+
+		forboth(lc2, binding->columns, lc3, pairs)
+			same = same && strcmp(lfirst(lc2), ((ColumnPair *) lfirst(lc3))->referencing) == 0;
+		if (same)
+			return true;
+	}
+	return false;
+}
+
+static int
+compare_labels(const ListCell *a, const ListCell *b)
+{
+	const DeletionEdge *left = lfirst(a);
+	const DeletionEdge *right = lfirst(b);
+	int order = strcmp(left->label, right->label);
+
+	return order != 0 ? order : oid_cmp(&left->referencing->relid, &right->referencing->relid);
+}

@@ -1,0 +1,43 @@
+/*
+ * graph_builder.h
+ *		What the files that read a graph share.
+ *
+ * graph.c has the worklist and the tables, foreign_keys.c and soft_references.c
+ * find what refers to a table, graph_edges.c makes edges of that, and
+ * graph_order.c decides which of them the deletion traverses, and in which
+ * order.  The current memory context is the graph's.
+ */
+#ifndef CATALOGUE_GRAPH_BUILDER_H
+#define CATALOGUE_GRAPH_BUILDER_H
+
+#include "deletion/graph.h"
+
+typedef struct GraphBuilder
+{
+	DeletionGraph *graph;
+	const Attachment *attachment;
+	LOCKMODE lockmode;
+	List *worklist;		/* of DeletionTable *: rows of them are deleted, edges not read yet */
+	bool author_is_key; /* a foreign key says whose the chapters are */
+} GraphBuilder;
+
+/* One pair of columns that an edge compares. */
+typedef struct ColumnPair
+{
+	char *referenced;
+	Oid referenced_type;
+	Oid referenced_collation;
+	char *referencing;
+	Oid referencing_type;
+	Oid referencing_collation;
+	Oid equal; /* referenced = referencing */
+} ColumnPair;
+
+extern List *catalogue_add_tables(GraphBuilder *builder, Oid relid);
+extern void catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced);
+extern void catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *referenced);
+extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
+							   DeletionEdge *model, const List *pairs);
+extern void catalogue_order_graph(GraphBuilder *builder);
+
+#endif /* CATALOGUE_GRAPH_BUILDER_H */

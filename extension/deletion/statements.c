@@ -1,0 +1,357 @@
+/*
+ * statements.c
+ *		The saved statements on rows of a table, or on those that reference a batch.
+ *
+ * Each is prepared when it is first needed, and lives as long as the graph.  It
+ * runs as the owner of its table, as the server's own cascades do.
+ *
+ * Memory: lists of rows are in the deletion's context, the parameters of a
+ * statement in one of its own.
+ */
+#include "deletion/statements.h"
+
+#include "query.h"
+#include "rights.h"
+
+#include "catalog/pg_type.h"
+#include "executor/tstoreReceiver.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+
+/* A list of rows goes to disk beyond this, whatever work_mem says. */
+#define LIST_KILOBYTES 1024
+
+/* What a statement on a batch is, besides its saved plan. */
+typedef struct Statement
+{
+	SPIPlanPtr plan;
+	Oid relid;						 /* its table, as whose owner it runs */
+	const DeletionEdge *edge;		 /* its keys are the first parameters; may be NULL */
+	const DeletionBatch *referenced; /* the rows that the keys are of */
+	int first;						 /* of those rows, and how many */
+	int nreferenced;
+	const DeletionBatch *batch; /* its TIDs are the last parameter; may be NULL */
+	DestReceiver *dest;			/* NULL: no rows come back */
+	uint64 limit;				/* of rows that a DELETE takes; 0: none */
+	List *redundant;			/* constraints whose triggers are left out */
+} Statement;
+
+static char *delete_referencing(const DeletionEdge *edge);
+static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
+								bool lock);
+static char *referenced_as_rows(const DeletionEdge *edge);
+static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
+						  int cursor_options, const char *query);
+static void make_generic_plan(SPIPlanPtr plan);
+static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
+static uint64 run_statement(Deletion *deletion, const Statement *statement);
+static TupleTableSlot *make_slot(SPIPlanPtr plan);
+
+/*
+ * The rows that reference a batch, with the values that other rows refer to, in
+ * primary key order.  The list outlives a commit.
+ */
+Tuplestorestate *
+catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
+						   bool lock)
+{
+	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
+
+	/* Without an index the planner must see how many keys there are, to hash them. */
+	if (*plan == NULL)
+		*plan = prepare(deletion, edge, false,
+						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+						select_referencing(edge, "", edge->match_any, lock));
+
+	return collect(deletion, &(Statement){.plan = *plan,
+										  .relid = edge->referencing->relid,
+										  .edge = edge,
+										  .referenced = referenced,
+										  .nreferenced = referenced->nrows});
+}
+
+/* Locks those of a batch that still reference the others, and keeps those. */
+void
+catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
+					 DeletionBatch *batch)
+{
+	Tuplestorestate *locked;
+	TupleTableSlot *slot;
+
+	if (edge->lock == NULL)
+		edge->lock =
+			prepare(deletion, edge, true,
+					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
+					select_referencing(edge,
+									   psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
+												list_length(edge->keys) + 1),
+									   edge->match_hashed, true));
+	locked = collect(deletion, &(Statement){.plan = edge->lock,
+											.relid = edge->referencing->relid,
+											.edge = edge,
+											.referenced = referenced,
+											.nreferenced = referenced->nrows,
+											.batch = batch});
+	slot = make_slot(edge->lock);
+	batch->nrows = 0;
+	(void) catalogue_fill_batch(batch, edge->referencing, deletion->batch_size, deletion->cxt,
+								locked, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(locked);
+}
+
+/* Deletes a locked batch whose dependents have been deleted; returns how many. */
+uint64
+catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
+					   List *redundant)
+{
+	if (batch->nrows == 0)
+		return 0;
+	if (table->delete_batch == NULL)
+		table->delete_batch =
+			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
+					psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+							 table->name));
+
+	return run_statement(deletion, &(Statement){.plan = table->delete_batch,
+												.relid = table->relid,
+												.batch = batch,
+												.redundant = redundant});
+}
+
+/* Sets the keys of a locked batch to null or their default; returns how many. */
+uint64
+catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
+{
+	uint64 rows;
+
+	if (batch->nrows == 0)
+		return 0;
+	if (edge->set == NULL)
+		edge->set =
+			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
+					psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+							 edge->referencing->name, edge->assignments));
+	rows = run_statement(deletion, &(Statement){.plan = edge->set,
+												.relid = edge->referencing->relid,
+												.batch = batch});
+	catalogue_record_rows(&deletion->recorder, edge->referencing->relid, edge->action, rows);
+
+	return rows;
+}
+
+/* A slot for the rows that were read, while the statement's plan is there. */
+TupleTableSlot *
+catalogue_make_referencing_slot(const DeletionEdge *edge, bool lock)
+{
+	return make_slot(lock ? edge->read_and_lock : edge->read);
+}
+
+/*
+ * Deletes what references some of the rows of a batch, without reading it first,
+ * but no more than a batch; the recorder says whether there was more.
+ */
+uint64
+catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *referenced,
+						  int first, int nreferenced)
+{
+	if (edge->delete_by_index == NULL)
+		edge->delete_by_index =
+			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
+
+	return run_statement(deletion, &(Statement){.plan = edge->delete_by_index,
+												.relid = edge->referencing->relid,
+												.edge = edge,
+												.referenced = referenced,
+												.first = first,
+												.nreferenced = nreferenced,
+												.limit = deletion->batch_size});
+}
+
+/* The query of catalogue_delete_by_index(). */
+static char *
+delete_referencing(const DeletionEdge *edge)
+{
+	if (edge->match_any != NULL)
+		return psprintf("DELETE FROM %s AS t WHERE %s", edge->referencing->name, edge->match_any);
+
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
+					referenced_as_rows(edge), edge->match);
+}
+
+/* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
+static char *
+select_referencing(const DeletionEdge *edge, const char *condition, const char *match, bool lock)
+{
+	const DeletionTable *referencing = edge->referencing;
+	StringInfoData query;
+
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT t.ctid%s FROM ", catalogue_key_columns(referencing->keys));
+	if (match == NULL)
+		appendStringInfo(&query, "%s, ", referenced_as_rows(edge));
+	appendStringInfo(&query, "%s AS t WHERE %s%s", referencing->name, condition,
+					 match != NULL ? match : edge->match);
+	if (referencing->order_by != NULL)
+		appendStringInfo(&query, " ORDER BY %s", referencing->order_by);
+	if (lock)
+		appendStringInfoString(&query, " FOR UPDATE OF t");
+
+	return query.data;
+}
+
+/* The keys of the referenced rows, an array each, as the FROM item r. */
+static char *
+referenced_as_rows(const DeletionEdge *edge)
+{
+	StringInfoData arrays;
+	StringInfoData columns;
+	ListCell *lc;
+
+	initStringInfo(&arrays);
+	initStringInfo(&columns);
+	foreach(lc, edge->keys)
+	{
+		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
+		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
+
+		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
+						 foreach_current_index(lc) + 1);
+		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
+	}
+
+	return psprintf("ROWS FROM (%s) AS r (%s)", arrays.data, columns.data);
+}
+
+/* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
+static SPIPlanPtr
+prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int cursor_options,
+		const char *query)
+{
+	Oid argtypes[INDEX_MAX_KEYS + 1];
+	int nargs = 0;
+
+	if (edge != NULL)
+	{
+		ListCell *lc;
+
+		foreach(lc, edge->keys)
+			argtypes[nargs++] =
+				((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type;
+	}
+	if (tids)
+		argtypes[nargs++] = get_array_type(TIDOID);
+
+	return catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
+}
+
+/*
+ * Makes the generic plan of a statement that has one, if it is not there yet:
+ * one scan of an index for all keys, then the rows in the order of the table; or
+ * the rows by their TIDs.  Other plans are bad for a whole batch but may look
+ * good to the planner, which expects ten elements of an array.
+ */
+static void
+make_generic_plan(SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	int save_nestlevel;
+
+	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
+		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
+		return;
+
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	AtEOXact_GUC(true, save_nestlevel);
+}
+
+/* The rows of a statement as a list, which the caller frees. */
+static Tuplestorestate *
+collect(Deletion *deletion, Statement *statement)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(deletion->cxt);
+	Tuplestorestate *store = tuplestore_begin_heap(false, deletion->commit != NULL, LIST_KILOBYTES);
+
+	MemoryContextSwitchTo(oldcxt);
+	PG_TRY();
+	{
+		statement->dest = CreateDestReceiver(DestTuplestore);
+		SetTuplestoreDestReceiverParams(statement->dest, store, deletion->cxt, false, NULL, NULL);
+		run_statement(deletion, statement);
+	}
+	PG_CATCH();
+	{
+		tuplestore_end(store);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	return store;
+}
+
+/*
+ * Runs a saved plan on a batch; returns the number of rows.  In READ COMMITTED
+ * each statement has a snapshot of its own.
+ */
+static uint64
+run_statement(Deletion *deletion, const Statement *statement)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+	const DeletionEdge *edge = statement->edge;
+	int nkeys = edge != NULL ? list_length(edge->keys) : 0;
+	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
+	SPIExecuteOptions options = {.params = params, .dest = statement->dest};
+	SavedUser saved;
+	uint64 rows;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		int number = list_nth_int(edge->keys, i);
+		const DeletionKey *key = list_nth(edge->referenced->keys, number);
+
+		params->params[i] =
+			(ParamExternData){.value =
+								  catalogue_key_array(key, &statement->referenced->keys[number],
+													  statement->first, statement->nreferenced),
+							  .pflags = PARAM_FLAG_CONST,
+							  .ptype = key->array_type};
+	}
+	if (statement->batch != NULL)
+		params->params[nkeys] = (ParamExternData){.value = catalogue_tid_array(statement->batch),
+												  .pflags = PARAM_FLAG_CONST,
+												  .ptype = get_array_type(TIDOID)};
+
+	deletion->recorder.own_params = params;
+	deletion->recorder.redundant = statement->redundant;
+	deletion->recorder.limit = statement->limit;
+	deletion->recorder.limit_reached = false;
+	catalogue_switch_to_owner(statement->relid, &saved);
+	make_generic_plan(statement->plan);
+	rows = catalogue_execute_plan(statement->plan, &options);
+	catalogue_restore_user(&saved);
+	deletion->recorder.own_params = NULL;
+	deletion->recorder.redundant = NIL;
+
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(cxt);
+
+	return rows;
+}
+
+static TupleTableSlot *
+make_slot(SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return MakeSingleTupleTableSlot(source->resultDesc, &TTSOpsMinimalTuple);
+}
