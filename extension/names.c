@@ -42,8 +42,7 @@ catalogue_relation_name(Oid relid)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_TABLE),
 				errmsg("relation with OID %u does not exist", relid),
-				errdetail("It is bound to the extension and has been dropped."),
-				errhint("Run catalogue.attach() with a mapping that does not name it."));
+				errhint("If the mapping names a table that was dropped, run catalogue.attach() with another mapping."));
 
 	return name;
 }
