@@ -46,7 +46,7 @@ struct ChapterScan
 	Snapshot snapshot;
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
-	MemoryContext scan_cxt; /* of the index AM's states */
+	MemoryContext scan_cxt; /* of scan keys and the index AM's states */
 	FiliereScan *filieres;
 	int nfilieres;
 	binaryheap *heap;			/* of filières that have a current row; NULL for one */
@@ -182,6 +182,7 @@ sort_and_unique(Relation index, Datum *filieres, int nfilieres)
 	return nunique + 1;
 }
 
+/* qsort comparator for Datums, in the order of the index. */
 static int
 compare_filieres(const void *a, const void *b, void *index)
 {
@@ -241,6 +242,7 @@ start_range(ChapterScan *scan, FiliereScan *filiere)
 	return true;
 }
 
+/* An index column < argument. */
 static void
 init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 {
@@ -252,8 +254,9 @@ init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 }
 
 /*
- * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() makes
- * it: a header, and members that must live as long as the scan.
+ * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() builds
+ * it: a header, and members that must live as long as the scan, and are
+ * allocated in the current context.
  */
 static void
 init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
@@ -317,16 +320,15 @@ start_merge(ChapterScan *scan)
 }
 
 /*
- * One block for the states of many scans.  An AllocSet would ask malloc() for
- * each and give it back by itself, upon which the C library returns the lot to
- * the system, to fault page by page again in the next call.
+ * One block for the states of many scans, up to 8 MB.  An AllocSet would malloc()
+ * and free() each of them, upon which the C library returns all that memory to
+ * the system, and the next call has to fault it in page by page.
  */
 static MemoryContext
 merged_scans_context(int nscans)
 {
-	Size size = pg_nextpower2_32(Min(nscans * SCAN_BYTES, 8 * 1024 * 1024));
+	Size size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, Min(nscans, 256)));
 
-	size = Max(size, 8 * SCAN_BYTES);
 	return GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans", 0, size, size);
 }
 
@@ -344,6 +346,7 @@ init_descending(SortSupport ssup, Relation index, AttrNumber attno)
 	PrepareSortSupportFromOrderingOp(greater, ssup);
 }
 
+/* The same, and notes what the row is merged by. */
 static bool
 advance_merged(ChapterScan *scan, FiliereScan *filiere)
 {
@@ -358,7 +361,7 @@ advance_merged(ChapterScan *scan, FiliereScan *filiere)
 	return true;
 }
 
-/* The server's heap keeps its greatest at the top: the first of our order. */
+/* binaryheap comparator: it keeps the greatest at the top, which is the feed's first. */
 static int
 compare_filiere_scans(Datum a, Datum b, void *arg)
 {
