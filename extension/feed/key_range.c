@@ -38,7 +38,7 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
 	if (range != KEY_RANGE_AFTER && range != KEY_RANGE_BEFORE)
 		return KEY_RANGE_END;
 
-	return TupleDescAttr(RelationGetDescr(rel), plan->created_at_attno - 1)->attnotnull
+	return catalogue_column_is_not_null(RelationGetDescr(rel), plan->created_at_attno)
 			   ? KEY_RANGE_END
 			   : KEY_RANGE_UNDATED;
 }

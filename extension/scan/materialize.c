@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 /*
  * Answers a set-returning call in materialize mode; the body of every SQL
