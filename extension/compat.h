@@ -83,6 +83,16 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define catalogue_constraint_has_period(form) false
 #endif
 
+/* 18: a NOT NULL constraint can be not validated yet, and attnotnull is set all the same. */
+#include "access/tupdesc.h"
+#if PG_VERSION_NUM >= 180000
+#define catalogue_column_is_not_null(tupdesc, attno) \
+	(TupleDescCompactAttr(tupdesc, (attno) -1)->attnullability == ATTNULLABLE_VALID)
+#else
+#define catalogue_column_is_not_null(tupdesc, attno) \
+	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
+#endif
+
 /* 18: EXPLAIN's state and its output functions have headers of their own. */
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000

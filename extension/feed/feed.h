@@ -1,25 +1,16 @@
 /*
- * chapter_feed.h
- *		What the three files of the feed share.
+ * feed.h
+ *		What a feed function is bound to: its table, columns and types.
  *
- * chapter_feed.c knows what a function reads and what the planner says of it,
- * chapter_scan.c reads index ranges, recent_chapters.c is the tuple source
- * that puts the two together.
+ * A ChapterFeed is cached for each function, and the modules of the feed keep
+ * with it what they have prepared for it.  Whoever uses one has pinned it: a
+ * nested call may find it stale and drop it from the cache.
  */
-#ifndef CATALOGUE_CHAPTER_FEED_H
-#define CATALOGUE_CHAPTER_FEED_H
+#ifndef CATALOGUE_FEED_H
+#define CATALOGUE_FEED_H
 
 #include "attachment.h"
-
-#include "access/attnum.h"
-#include "access/sdir.h"
-#include "executor/spi.h"
-#include "executor/tuptable.h"
-#include "nodes/bitmapset.h"
-#include "nodes/nodes.h"
-#include "nodes/params.h"
-#include "utils/relcache.h"
-#include "utils/snapshot.h"
+#include "query.h"
 
 /* Arguments of recent_chapters(). */
 enum
@@ -31,43 +22,6 @@ enum
 	ARG_COUNT
 };
 
-/* A range of the order, as one condition. */
-typedef enum ChapterLeg
-{
-	LEG_NEWEST,		   /* from the start */
-	LEG_BEFORE,		   /* created_at < before_at */
-	LEG_AFTER,		   /* (created_at, id) < (before_at, before_id) */
-	LEG_UNDATED,	   /* created_at IS NULL */
-	LEG_UNDATED_AFTER, /* created_at IS NULL AND id < before_id */
-	LEG_END
-} ChapterLeg;
-
-/* Where a page begins. */
-typedef struct ChapterPosition
-{
-	ChapterLeg first_leg;
-	NullableDatum before_at;
-	NullableDatum before_id;
-} ChapterPosition;
-
-/* What the reference query's generic plan says. */
-typedef struct ReferencePlan
-{
-	int generation; /* of the cached plan that this was read from */
-	bool depends_on_role;
-	double rows; /* of a whole filière */
-	Cost startup_cost;
-	Cost total_cost;
-	AttrNumber filiere_attno;
-	AttrNumber created_at_attno;
-	AttrNumber id_attno;
-	const char *not_streamed; /* why the index cannot be read here; NULL if it can */
-	Oid indexid;
-	Oid id_indexid; /* unique, on the id alone; InvalidOid if there is none */
-	ScanDirection direction;
-	FmgrInfo equality; /* filière column = argument */
-} ReferencePlan;
-
 /* A column's type; of a domain, its base type. */
 typedef struct ColumnType
 {
@@ -77,18 +31,6 @@ typedef struct ColumnType
 	char align;
 } ColumnType;
 
-/*
- * The plans of the legs, for rows of the table's type in which some columns are
- * filled.  One for each set of columns that is asked for; kept while the last.
- */
-typedef struct LegPlans
-{
-	CachedThing base; /* (must be first) */
-	Bitmapset *columns;
-	SPIPlanPtr legs[LEG_END]; /* NULL until needed */
-} LegPlans;
-
-/* What a function reads, and the plans saved for it. */
 typedef struct ChapterFeed
 {
 	CachedThing base; /* (must be first) */
@@ -101,37 +43,20 @@ typedef struct ChapterFeed
 	ColumnType filiere;
 	ColumnType id;
 	ColumnType created_at;
-	Oid argument_type;	  /* filiere's type, or its array type */
-	SPIPlanPtr reference; /* one filière from the start */
-	ReferencePlan plan;	  /* what it looked like last */
-	LegPlans *leg_plans;  /* what runs where the source cannot stream */
-	SPIPlanPtr position;  /* created_at of an id */
+	Oid argument_type; /* filiere's type, or its array type */
+
+	/* Each belongs to one module, and is NULL until it is needed. */
+	struct CachedReferencePlan *reference; /* reference_plan.c */
+	struct KeyRangePlans *key_ranges;	   /* key_range.c */
+	SPIPlanPtr position;				   /* page_position.c */
 } ChapterFeed;
 
-/* reference_plan.c */
-extern void catalogue_pin_chapter_feed(CachedPin *pin, Oid funcid);
-extern const ReferencePlan *catalogue_chapter_reference_plan(ChapterFeed *feed);
-extern LegPlans *catalogue_chapter_leg_plans(ChapterFeed *feed, const Bitmapset *columns);
-extern SPIPlanPtr catalogue_chapter_leg_plan(ChapterFeed *feed, LegPlans *plans, ChapterLeg leg);
-extern SPIPlanPtr catalogue_chapter_position_plan(ChapterFeed *feed);
-extern ParamListInfo catalogue_chapter_plan_params(const ChapterFeed *feed,
-												   const NullableDatum *filiere, int64 n,
-												   const ChapterPosition *position);
+extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
+extern void catalogue_feed_check_types(const ChapterFeed *feed);
+extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt,
+										 Oid filiere_type, const char *query);
+extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,
+										   int64 n, const NullableDatum *before_at,
+										   const NullableDatum *before_id);
 
-/* index_scan.c */
-typedef struct ChapterScan ChapterScan;
-
-extern ChapterScan *catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
-												 const ReferencePlan *plan,
-												 const ChapterPosition *position, Datum *filieres,
-												 int nfilieres);
-extern bool catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *plan,
-									  Datum id, NullableDatum *created_at);
-extern TupleTableSlot *catalogue_chapter_scan_next(ChapterScan *scan);
-extern uint64 catalogue_chapter_scan_rows_read(const ChapterScan *scan);
-extern int catalogue_chapter_scan_merged(const ChapterScan *scan);
-extern void catalogue_chapter_scan_end(ChapterScan *scan);
-extern ChapterLeg catalogue_chapter_next_leg(Relation rel, const ReferencePlan *plan,
-											 ChapterLeg leg);
-
-#endif /* CATALOGUE_CHAPTER_FEED_H */
+#endif /* CATALOGUE_FEED_H */

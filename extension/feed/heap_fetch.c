@@ -1,22 +1,23 @@
 /*
  * heap_fetch.c
- *		Heap rows by index entry, through buffers that were remembered.
+ *		Heap rows by index entry, through buffers that are remembered.
  *
  * The newest chapters of a filière lie on as many pages as there are chapters.
  * To find each page's buffer, the server takes a partition lock and searches a
- * hash table which all backends share and no processor's cache holds: a fifth
- * of what a page of chapters costs.  A backend reads the same chapters again
- * and again, so it remembers where they were.  ReadRecentBuffer() pins that
- * buffer if it still holds the block, and says so if it doesn't; the server's
- * own recovery remembers buffers in this way.
+ * hash table that all backends share and that stays in no processor's cache: a
+ * fifth of what a page of chapters costs.  A backend reads the same chapters
+ * again and again, so it remembers their buffers.  ReadRecentBuffer() pins a
+ * remembered buffer if it still holds the block, and says so if it does not;
+ * the server's own recovery remembers buffers in this way.
  *
  * Up to PostgreSQL 18 such a pin does not raise the buffer's usage count, by
- * which the clock sweep knows what to keep.  So all is forgotten each time that
- * the sweep has gone round: what is read in every round is found in the shared
- * table, and counted, in every round.
+ * which the clock sweep knows what to keep.  So everything remembered is
+ * discarded whenever the sweep has completed a pass: what is read in every pass
+ * is found in the shared table, and counted, in every pass.
  *
- * The memory is the backend's, 48 kB, for all tables; an entry that is wrong
- * costs a look at one buffer header.
+ * Lifetime: the array is the backend's, 48 kB for all tables.  An entry that is
+ * wrong costs a look at one buffer header.  Pins belong to the current resource
+ * owner.
  */
 #include "feed/heap_fetch.h"
 
@@ -30,12 +31,12 @@
 
 #define REMEMBERED_BLOCKS 4096
 
-/* Where a block was; its place here follows from the two numbers. */
+/* Where a block was; its index in the array follows from the two numbers. */
 typedef struct RememberedBlock
 {
 	Oid relid;
 	BlockNumber block;
-	Buffer buffer; /* InvalidBuffer in an empty place */
+	Buffer buffer; /* InvalidBuffer in an empty entry */
 } RememberedBlock;
 
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
@@ -43,7 +44,7 @@ static uint32 remembered_in_pass = 0; /* of the clock sweep */
 
 static Buffer read_block(Relation rel, BlockNumber block);
 
-/* To be called before rows are fetched: forgets what was remembered for too long. */
+/* To be called before rows are fetched: discards what has been remembered for too long. */
 void
 catalogue_heap_fetch_begin(void)
 {
@@ -105,25 +106,25 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 	return false;
 }
 
-/* ReadBuffer(), which looks where the block was last. */
+/* ReadBuffer(), which first looks in the buffer that held the block last. */
 static Buffer
 read_block(Relation rel, BlockNumber block)
 {
-	RememberedBlock *place = &remembered[(RelationGetRelid(rel) + block) % REMEMBERED_BLOCKS];
+	RememberedBlock *entry = &remembered[(RelationGetRelid(rel) + block) % REMEMBERED_BLOCKS];
 
-	if (place->block == block && place->relid == RelationGetRelid(rel) &&
-		BufferIsValid(place->buffer) &&
-		ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, place->buffer))
+	if (entry->block == block && entry->relid == RelationGetRelid(rel) &&
+		BufferIsValid(entry->buffer) &&
+		ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, entry->buffer))
 	{
 		pgstat_count_buffer_read(rel);
 		pgstat_count_buffer_hit(rel);
-		return place->buffer;
+		return entry->buffer;
 	}
 
-	place->buffer = InvalidBuffer; /* if there is an ERROR now */
-	place->relid = RelationGetRelid(rel);
-	place->block = block;
-	place->buffer = ReadBuffer(rel, block);
+	entry->buffer = InvalidBuffer; /* in case of an ERROR */
+	entry->relid = RelationGetRelid(rel);
+	entry->block = block;
+	entry->buffer = ReadBuffer(rel, block);
 
-	return place->buffer;
+	return entry->buffer;
 }

@@ -1,6 +1,6 @@
 /*
  * heap_fetch.h
- *		Heap rows by index entry, through buffers that were remembered.
+ *		Heap rows by index entry, through buffers that are remembered.
  */
 #ifndef CATALOGUE_HEAP_FETCH_H
 #define CATALOGUE_HEAP_FETCH_H

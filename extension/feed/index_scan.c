@@ -1,21 +1,17 @@
 /*
- * chapter_scan.c
+ * index_scan.c
  *		Ordered index scans: one for each filière, merged.
- *
- * A page is read in at most two legs, each one index range.  What follows a
- * dated chapter is first a row comparison, which no undated chapter meets,
- * and then the undated ones; what follows an undated chapter is a range of
- * those.
  *
  * Several filières are one ordered scan each, merged through the server's
  * binary heap: n + k index entries are read for n rows of k filières, where a
  * single query with = ANY reads every chapter of all of them.
  *
- * Everything is allocated in the context that is current at begin; index
- * scans and buffer pins belong to the current resource owner, so that an
+ * Lifetime: everything is allocated in the context that is current at begin;
+ * index scans and buffer pins belong to the current resource owner, so that an
  * ERROR leaves nothing behind.  The caller holds the locks.
  */
-#include "feed/feed.h"
+#include "feed/index_scan.h"
+
 #include "feed/heap_fetch.h"
 
 #include "access/genam.h"
@@ -23,16 +19,10 @@
 #include "access/tableam.h"
 #include "lib/binaryheap.h"
 #include "port/pg_bitutils.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/sortsupport.h"
-
-/* Index columns that scan keys name. */
-#define INDEX_FILIERE 1
-#define INDEX_CREATED_AT 2
-#define INDEX_ID 3
 
 /* What a B-tree scan allocates, about. */
 #define SCAN_BYTES (32 * 1024)
@@ -41,8 +31,8 @@
 typedef struct FiliereScan
 {
 	Datum filiere;
-	ChapterLeg leg;
-	IndexScanDesc scan;	  /* NULL between legs, and at the end */
+	ChapterKeyRange range;
+	IndexScanDesc scan;	  /* NULL between ranges, and at the end */
 	TupleTableSlot *slot; /* current row */
 	bool undated;
 	Datum created_at; /* of the current row, in the slot's memory */
@@ -55,13 +45,12 @@ struct ChapterScan
 	Relation index;
 	Snapshot snapshot;
 	const ReferencePlan *plan;
-	FmgrInfo equality;
 	const ChapterPosition *position;
-	MemoryContext scan_cxt; /* of the index AM's states */
+	MemoryContext scan_cxt; /* of scan keys and the index AM's states */
 	FiliereScan *filieres;
 	int nfilieres;
 	binaryheap *heap;			/* of filières that have a current row; NULL for one */
-	FiliereScan *last_returned; /* has to be moved on before the next row */
+	FiliereScan *last_returned; /* to be advanced before the next row is returned */
 	SortSupportData by_created_at;
 	SortSupportData by_id;
 	uint64 rows_read;
@@ -69,7 +58,7 @@ struct ChapterScan
 
 static int sort_and_unique(Relation index, Datum *filieres, int nfilieres);
 static int compare_filieres(const void *a, const void *b, void *index);
-static bool start_leg(ChapterScan *scan, FiliereScan *filiere);
+static bool start_range(ChapterScan *scan, FiliereScan *filiere);
 static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
 static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
 static bool advance(ChapterScan *scan, FiliereScan *filiere);
@@ -86,9 +75,9 @@ static int compare_filiere_scans(Datum a, Datum b, void *arg);
  * in place.  All arguments must live as long as the scan.
  */
 ChapterScan *
-catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
-							 const ReferencePlan *plan, const ChapterPosition *position,
-							 Datum *filieres, int nfilieres)
+catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+						  const ReferencePlan *plan, const ChapterPosition *position,
+						  Datum *filieres, int nfilieres)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
 
@@ -97,9 +86,6 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 	scan->snapshot = snapshot;
 	scan->plan = plan;
 	scan->position = position;
-	/* what the operator caches must not outlive the scan */
-	scan->equality = plan->equality;
-	scan->equality.fn_mcxt = CurrentMemoryContext;
 	scan->scan_cxt = CurrentMemoryContext;
 
 	scan->nfilieres = sort_and_unique(index, filieres, nfilieres);
@@ -107,7 +93,7 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 	for (int i = 0; i < scan->nfilieres; i++)
 	{
 		scan->filieres[i].filiere = filieres[i];
-		scan->filieres[i].leg = position->first_leg;
+		scan->filieres[i].range = position->first_range;
 		scan->filieres[i].slot = table_slot_create(rel, NULL);
 	}
 	if (scan->nfilieres > 1)
@@ -117,49 +103,14 @@ catalogue_chapter_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 }
 
 /*
- * The created_at of the chapter with an id, copied into the current context;
- * false if there is no such chapter.  The plan must name an index on the id.
- */
-bool
-catalogue_chapter_look_up(Relation rel, Snapshot snapshot, const ReferencePlan *plan, Datum id,
-						  NullableDatum *created_at)
-{
-	Relation index = index_open(plan->id_indexid, AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	Oid type = index->rd_opcintype[0];
-	Oid equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), plan->created_at_attno - 1);
-	ScanKeyData key;
-	IndexScanDesc scan;
-	bool found;
-
-	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0],
-						   get_opcode(equality), id);
-	scan = index_beginscan(rel, index, snapshot, NULL, 1, 0, SO_NONE);
-	index_rescan(scan, &key, 1, NULL, 0);
-	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot);
-	if (found)
-	{
-		created_at->value = slot_getattr(slot, plan->created_at_attno, &created_at->isnull);
-		if (!created_at->isnull)
-			created_at->value = datumCopy(created_at->value, att->attbyval, att->attlen);
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, NoLock);
-
-	return found;
-}
-
-/*
  * The next chapter, in a slot of the table's kind that holds it until the next
  * call; NULL at the end.
  *
- * The filière at the top of the heap is moved on only when the next row is
+ * The filière at the top of the heap advances only when the next row is
  * asked for, so that n rows cost n + k reads and not one more each.
  */
 TupleTableSlot *
-catalogue_chapter_scan_next(ChapterScan *scan)
+catalogue_feed_scan_next(ChapterScan *scan)
 {
 	FiliereScan *filiere = scan->last_returned;
 
@@ -185,21 +136,21 @@ catalogue_chapter_scan_next(ChapterScan *scan)
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */
 uint64
-catalogue_chapter_scan_rows_read(const ChapterScan *scan)
+catalogue_feed_scan_rows_read(const ChapterScan *scan)
 {
 	return scan->rows_read;
 }
 
 /* For EXPLAIN ANALYZE: scans that were merged. */
 int
-catalogue_chapter_scan_merged(const ChapterScan *scan)
+catalogue_feed_scan_merged(const ChapterScan *scan)
 {
 	return scan->nfilieres;
 }
 
-/* Lets go of pins and index scans; memory goes with its context. */
+/* Releases pins and index scans; memory is freed with its context. */
 void
-catalogue_chapter_scan_end(ChapterScan *scan)
+catalogue_feed_scan_end(ChapterScan *scan)
 {
 	for (int i = 0; i < scan->nfilieres; i++)
 	{
@@ -207,18 +158,6 @@ catalogue_chapter_scan_end(ChapterScan *scan)
 		if (scan->filieres[i].scan != NULL)
 			index_endscan(scan->filieres[i].scan);
 	}
-}
-
-/* The range that follows a leg's: what is dated is followed by what is not. */
-ChapterLeg
-catalogue_chapter_next_leg(Relation rel, const ReferencePlan *plan, ChapterLeg leg)
-{
-	if (leg != LEG_AFTER && leg != LEG_BEFORE)
-		return LEG_END;
-
-	return TupleDescAttr(RelationGetDescr(rel), plan->created_at_attno - 1)->attnotnull
-			   ? LEG_END
-			   : LEG_UNDATED;
 }
 
 /*
@@ -243,6 +182,7 @@ sort_and_unique(Relation index, Datum *filieres, int nfilieres)
 	return nunique + 1;
 }
 
+/* qsort comparator for Datums, in the order of the index. */
 static int
 compare_filieres(const void *a, const void *b, void *index)
 {
@@ -254,13 +194,13 @@ compare_filieres(const void *a, const void *b, void *index)
 }
 
 /*
- * Begins the index scan of a filière's leg; false when there is no leg left.
+ * Begins the index scan of a filière's key range; false when no range is left.
  *
  * Strategies are those of the column's type: the index AM itself turns them
  * around for a descending column.
  */
 static bool
-start_leg(ChapterScan *scan, FiliereScan *filiere)
+start_range(ChapterScan *scan, FiliereScan *filiere)
 {
 	Relation index = scan->index;
 	const ChapterPosition *position = scan->position;
@@ -268,33 +208,33 @@ start_leg(ChapterScan *scan, FiliereScan *filiere)
 	ScanKeyData keys[INDEX_ID];
 	int nkeys = 0;
 
-	if (filiere->leg == LEG_END)
+	if (filiere->range == KEY_RANGE_END)
 		return false;
 
+	oldcxt = MemoryContextSwitchTo(scan->scan_cxt);
 	ScanKeyEntryInitializeWithInfo(&keys[nkeys++], 0, INDEX_FILIERE, BTEqualStrategyNumber,
 								   InvalidOid, index->rd_indcollation[INDEX_FILIERE - 1],
-								   &scan->equality, filiere->filiere);
-	switch (filiere->leg)
+								   unconstify(FmgrInfo *, &scan->plan->equality), filiere->filiere);
+	switch (filiere->range)
 	{
-		case LEG_NEWEST:
-		case LEG_END:
+		case KEY_RANGE_NEWEST:
+		case KEY_RANGE_END:
 			break;
-		case LEG_BEFORE:
+		case KEY_RANGE_BEFORE:
 			init_less_key(&keys[nkeys++], index, INDEX_CREATED_AT, position->before_at.value);
 			break;
-		case LEG_AFTER:
+		case KEY_RANGE_AFTER:
 			init_row_key(&keys[nkeys++], index, position);
 			break;
-		case LEG_UNDATED_AFTER:
-		case LEG_UNDATED:
+		case KEY_RANGE_UNDATED_AFTER:
+		case KEY_RANGE_UNDATED:
 			ScanKeyEntryInitialize(&keys[nkeys++], SK_ISNULL | SK_SEARCHNULL, INDEX_CREATED_AT,
 								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
-			if (filiere->leg == LEG_UNDATED_AFTER)
+			if (filiere->range == KEY_RANGE_UNDATED_AFTER)
 				init_less_key(&keys[nkeys++], index, INDEX_ID, position->before_id.value);
 			break;
 	}
 
-	oldcxt = MemoryContextSwitchTo(scan->scan_cxt);
 	filiere->scan = index_beginscan(scan->rel, index, scan->snapshot, NULL, nkeys, 0, SO_NONE);
 	index_rescan(filiere->scan, keys, nkeys, NULL, 0);
 	MemoryContextSwitchTo(oldcxt);
@@ -302,6 +242,7 @@ start_leg(ChapterScan *scan, FiliereScan *filiere)
 	return true;
 }
 
+/* An index column < argument. */
 static void
 init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 {
@@ -313,8 +254,9 @@ init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 }
 
 /*
- * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() makes
- * it: a header, and members that must live as long as the scan.
+ * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() builds
+ * it: a header, and members that must live as long as the scan, and are
+ * allocated in the current context.
  */
 static void
 init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
@@ -339,11 +281,11 @@ init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
 	key->sk_argument = PointerGetDatum(members);
 }
 
-/* Puts a filière's next row into its slot; false when all its legs are done. */
+/* Puts a filière's next row into its slot; false when all its key ranges are read. */
 static bool
 advance(ChapterScan *scan, FiliereScan *filiere)
 {
-	while (filiere->scan != NULL || start_leg(scan, filiere))
+	while (filiere->scan != NULL || start_range(scan, filiere))
 	{
 		if (catalogue_heap_getnext_slot(filiere->scan, scan->plan->direction, filiere->slot))
 		{
@@ -352,7 +294,7 @@ advance(ChapterScan *scan, FiliereScan *filiere)
 		}
 		index_endscan(filiere->scan);
 		filiere->scan = NULL;
-		filiere->leg = catalogue_chapter_next_leg(scan->rel, scan->plan, filiere->leg);
+		filiere->range = catalogue_feed_next_key_range(scan->rel, scan->plan, filiere->range);
 	}
 
 	return false;
@@ -378,16 +320,15 @@ start_merge(ChapterScan *scan)
 }
 
 /*
- * One block for the states of many scans.  An AllocSet would ask malloc() for
- * each and give it back by itself, upon which the C library returns the lot to
- * the system, to fault page by page again in the next call.
+ * One block for the states of many scans, up to 8 MB.  An AllocSet would malloc()
+ * and free() each of them, upon which the C library returns all that memory to
+ * the system, and the next call has to fault it in page by page.
  */
 static MemoryContext
 merged_scans_context(int nscans)
 {
-	Size size = pg_nextpower2_32(Min(nscans * SCAN_BYTES, 8 * 1024 * 1024));
+	Size size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, Min(nscans, 256)));
 
-	size = Max(size, 8 * SCAN_BYTES);
 	return GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans", 0, size, size);
 }
 
@@ -405,6 +346,7 @@ init_descending(SortSupport ssup, Relation index, AttrNumber attno)
 	PrepareSortSupportFromOrderingOp(greater, ssup);
 }
 
+/* The same, and notes what the row is merged by. */
 static bool
 advance_merged(ChapterScan *scan, FiliereScan *filiere)
 {
@@ -419,7 +361,7 @@ advance_merged(ChapterScan *scan, FiliereScan *filiere)
 	return true;
 }
 
-/* The server's heap keeps its greatest at the top: the first of our order. */
+/* binaryheap comparator: it keeps the greatest at the top, which is the feed's first. */
 static int
 compare_filiere_scans(Datum a, Datum b, void *arg)
 {

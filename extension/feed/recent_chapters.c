@@ -5,33 +5,34 @@
  * Order: created_at DESC NULLS LAST, id DESC.  It is total, so that pages
  * neither repeat nor skip a chapter; undated chapters come last.
  *
- * Where the reference plan is one ordered index scan, rows come straight from
- * that index (chapter_scan.c); else the saved plans run through the executor
- * into a tuplestore (chapter_feed.c has both kinds of plan).
+ * A call's path: feed.c says what the function is bound to, reference_plan.c
+ * what the planner says of it, page_position.c where the page begins.  Where
+ * the reference plan is one ordered index scan, rows are streamed from that
+ * index (index_scan.c); else the executor runs the plans of key_range.c into a
+ * tuplestore.
  *
- * Lifetime: a source lives in the caller's memory context, and what one open()
- * makes in a child of it, reset by close().
+ * Lifetime: a source lives in a memory context of its own, below the one that
+ * was current when it began, and its pin on the feed belongs to that.  What
+ * open() makes is in a child of it, reset by close().
  */
+#include "feed/feed.h"
+#include "feed/heap_fetch.h"
+#include "feed/index_scan.h"
+#include "feed/key_range.h"
+#include "feed/page_position.h"
+#include "feed/reference_plan.h"
 #include "names.h"
-#include "query.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "feed/feed.h"
-#include "feed/heap_fetch.h"
-
 #include "access/genam.h"
 #include "access/table.h"
-#include "access/tableam.h"
-#include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -45,7 +46,7 @@ typedef struct ChapterSource
 	Snapshot snapshot;
 	MemoryContext page_cxt; /* what one open() makes; reset by close() */
 	Relation rel;
-	Relation index;		 /* NULL where the executor has to do it */
+	Relation index;		 /* to stream from; NULL where the executor reads the table */
 	AttrNumber *columns; /* that are looked at, as next() stores them ... */
 	int ncolumns;
 	AttrNumber last_column; /* ... and the greatest of them */
@@ -71,13 +72,8 @@ static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumb
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
-static void find_position(ChapterSource *source, const NullableDatum *before_id,
-						  const NullableDatum *before_at);
-static void look_up_position(ChapterSource *source);
-static bool look_up_by_plan(ChapterSource *source);
-static Datum copy_value(Datum value, const ColumnType *type);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
-static void run_legs(ChapterSource *source, const NullableDatum *filiere);
+static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
@@ -126,21 +122,20 @@ estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
 	CachedPin *pin = palloc(sizeof(CachedPin));
 	ChapterFeed *feed;
-	const ReferencePlan *plan;
+	ReferencePlan plan;
 	double nfilieres;
 
 	catalogue_init_pin(pin, CurrentMemoryContext);
-	catalogue_pin_chapter_feed(pin, funcid);
-	feed = (ChapterFeed *) pin->thing;
-	plan = catalogue_chapter_reference_plan(feed);
+	feed = catalogue_feed_pin(pin, funcid);
+	catalogue_feed_read_reference_plan(feed, &plan);
 	nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
 
-	estimate->rows = clamp_row_est(Min(requested_rows(args), plan->rows * nfilieres));
-	estimate->startup_cost = plan->startup_cost * nfilieres;
-	estimate->total_cost = estimate->startup_cost + (plan->total_cost - plan->startup_cost) *
-														estimate->rows / Max(plan->rows, 1);
+	estimate->rows = clamp_row_est(Min(requested_rows(args), plan.rows * nfilieres));
+	estimate->startup_cost = plan.startup_cost * nfilieres;
+	estimate->total_cost = estimate->startup_cost + (plan.total_cost - plan.startup_cost) *
+														estimate->rows / Max(plan.rows, 1);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
-	estimate->depends_on_role = plan->depends_on_role;
+	estimate->depends_on_role = plan.depends_on_role;
 	catalogue_unpin(pin);
 }
 
@@ -187,18 +182,16 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
-	ChapterFeed *feed;
 
 	source->base.methods = &chapter_source;
 	source->cxt = cxt;
 	catalogue_init_pin(&source->feed_pin, cxt);
-	catalogue_pin_chapter_feed(&source->feed_pin, funcid);
-	source->feed = feed = (ChapterFeed *) source->feed_pin.thing;
+	source->feed = catalogue_feed_pin(&source->feed_pin, funcid);
 	source->snapshot = snapshot;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	source->plan = *catalogue_chapter_reference_plan(feed);
-	source->rel = table_open(feed->relid, AccessShareLock);
+	catalogue_feed_read_reference_plan(source->feed, &source->plan);
+	source->rel = table_open(source->feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
 
@@ -213,7 +206,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	return &source->base;
 }
 
-/* Notes the columns; those that have been dropped hold what they held. */
+/* Notes the columns that are looked at: those given, or all of the row type. */
 static void
 set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns)
 {
@@ -228,7 +221,7 @@ set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns)
 
 /*
  * What SELECT would check: the table, or each column that is looked at.
- * Where the executor runs the saved plan, it checks for itself.
+ * Where the executor reads the table, it checks that by itself.
  */
 static void
 check_select_privilege(ChapterSource *source)
@@ -268,123 +261,21 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 				errdetail("The call asked for %d chapters.", DatumGetInt32(args[ARG_N].value)));
 
 	source->remaining = args[ARG_FILIERE].isnull ? 0 : DatumGetInt32(args[ARG_N].value);
-	find_position(source, &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT]);
+	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
+								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
 	if (source->remaining > 0)
 	{
 		if (source->index != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
 		else
-			run_legs(source, &args[ARG_FILIERE]);
+			run_key_ranges(source, &args[ARG_FILIERE]);
 	}
 
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/*
- * Turns the cursor into a position in the order, and that into a first leg.
- *
- * A cursor that is an id alone has its created_at looked up here, at full
- * precision: a client that carried the timestamp through milliseconds would
- * repeat or lose rows.
- */
-static void
-find_position(ChapterSource *source, const NullableDatum *before_id, const NullableDatum *before_at)
-{
-	ChapterFeed *feed = source->feed;
-
-	source->position.first_leg = LEG_NEWEST;
-	source->position.before_id.isnull = true;
-	source->position.before_at.isnull = true;
-	if (before_id->isnull && before_at->isnull)
-		return;
-
-	if (!before_id->isnull)
-	{
-		source->position.before_id.value = copy_value(before_id->value, &feed->id);
-		source->position.before_id.isnull = false;
-	}
-	if (!before_at->isnull)
-	{
-		source->position.before_at.value = copy_value(before_at->value, &feed->created_at);
-		source->position.before_at.isnull = false;
-		source->position.first_leg = source->position.before_id.isnull ? LEG_BEFORE : LEG_AFTER;
-		return;
-	}
-
-	look_up_position(source);
-	source->position.first_leg = source->position.before_at.isnull ? LEG_UNDATED_AFTER : LEG_AFTER;
-}
-
-/* Sets before_at to the created_at of the chapter before_id. */
-static void
-look_up_position(ChapterSource *source)
-{
-	NullableDatum id = source->position.before_id;
-	bool found = OidIsValid(source->plan.id_indexid)
-					 ? catalogue_chapter_look_up(source->rel, source->snapshot, &source->plan,
-												 id.value, &source->position.before_at)
-					 : look_up_by_plan(source);
-
-	if (!found)
-	{
-		Oid output;
-		bool is_varlena;
-
-		getTypeOutputInfo(source->feed->id.oid, &output, &is_varlena);
-		ereport(ERROR,
-				errcode(ERRCODE_NO_DATA_FOUND),
-				errmsg("chapter \"%s\" does not exist", OidOutputFunctionCall(output, id.value)),
-				errdetail("It was given as the last chapter of the page before."),
-				errhint("Give its created_at as before_at too: then a page can follow a chapter that has been deleted."));
-	}
-}
-
-/* The same by the saved plan, where the executor has to do it. */
-static bool
-look_up_by_plan(ChapterSource *source)
-{
-	ChapterFeed *feed = source->feed;
-	MemoryContext page_cxt = CurrentMemoryContext;
-	NullableDatum none = {.isnull = true};
-	SPIExecuteOptions options = {
-		.params = catalogue_chapter_plan_params(feed, &none, 1, &source->position),
-		.read_only = true,
-		.tcount = 1,
-	};
-	bool found;
-
-	SPI_connect();
-	found = catalogue_execute_plan(catalogue_chapter_position_plan(feed), &options) > 0;
-	if (found)
-	{
-		NullableDatum created_at;
-
-		created_at.value =
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &created_at.isnull);
-		if (!created_at.isnull)
-		{
-			MemoryContext spi_cxt = MemoryContextSwitchTo(page_cxt);
-
-			created_at.value = copy_value(created_at.value, &feed->created_at);
-			MemoryContextSwitchTo(spi_cxt);
-		}
-		source->position.before_at = created_at;
-	}
-	SPI_finish();
-
-	return found;
-}
-
-static Datum
-copy_value(Datum value, const ColumnType *type)
-{
-	return datumCopy(value, type->byval, type->len);
-}
-
-/*
- * Begins to stream: the filières of the argument, NULLs in an array left out.
- */
+/* Begins to stream the argument's filières; NULLs in an array are left out. */
 static void
 start_scan(ChapterSource *source, const NullableDatum *filiere)
 {
@@ -409,43 +300,42 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	else
 	{
 		filieres = palloc(sizeof(Datum));
-		filieres[nfilieres++] = copy_value(filiere->value, &feed->filiere);
+		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
 	}
 
-	source->scan =
-		catalogue_chapter_scan_begin(source->rel, source->index, source->snapshot, &source->plan,
-									 &source->position, filieres, nfilieres);
+	source->scan = catalogue_feed_scan_begin(source->rel, source->index, source->snapshot,
+											 &source->plan, &source->position, filieres, nfilieres);
 }
 
 /*
- * Runs the saved plans of a page, leg after leg, into a tuplestore.  They run as
- * the caller, who is checked as for any query.
+ * Runs the saved plans of a page, key range after key range, into a tuplestore.
+ * They run as the caller, who is checked as for any query.
  */
 static void
-run_legs(ChapterSource *source, const NullableDatum *filiere)
+run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 {
+	ChapterPosition *position = &source->position;
 	int64 remaining = source->remaining;
 	Bitmapset *columns = NULL;
 	CachedPin *pin = palloc(sizeof(CachedPin));
-	LegPlans *plans;
+	KeyRangePlans *plans;
 
 	source->stored = tuplestore_begin_heap(false, false, work_mem);
 	source->stored_row = MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
 
 	for (int i = 0; i < source->ncolumns; i++)
 		columns = bms_add_member(columns, source->columns[i]);
-	plans = catalogue_chapter_leg_plans(source->feed, columns);
 	catalogue_init_pin(pin, source->page_cxt);
-	catalogue_pin(pin, &plans->base);
+	plans = catalogue_feed_pin_key_range_plans(pin, source->feed, columns);
 
 	SPI_connect();
-	for (ChapterLeg leg = source->position.first_leg; leg != LEG_END && remaining > 0;
-		 leg = catalogue_chapter_next_leg(source->rel, &source->plan, leg))
+	for (ChapterKeyRange range = position->first_range; range != KEY_RANGE_END && remaining > 0;
+		 range = catalogue_feed_next_key_range(source->rel, &source->plan, range))
 	{
 		DestReceiver *dest = CreateTuplestoreDestReceiver();
 		SPIExecuteOptions options = {
-			.params =
-				catalogue_chapter_plan_params(source->feed, filiere, remaining, &source->position),
+			.params = catalogue_feed_params(source->feed, filiere, remaining, &position->before_at,
+											&position->before_id),
 			.read_only = true,
 			.dest = dest,
 		};
@@ -454,7 +344,8 @@ run_legs(ChapterSource *source, const NullableDatum *filiere)
 										source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
 		remaining -=
-			catalogue_execute_plan(catalogue_chapter_leg_plan(source->feed, plans, leg), &options);
+			catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
+								   &options);
 		dest->rDestroy(dest);
 	}
 	SPI_finish();
@@ -477,7 +368,7 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 
 	if (source->scan != NULL)
 	{
-		row = catalogue_chapter_scan_next(source->scan);
+		row = catalogue_feed_scan_next(source->scan);
 		source->remaining--;
 	}
 	else if (source->stored != NULL &&
@@ -507,9 +398,9 @@ close_chapters(TupleSource *base)
 
 	if (source->scan != NULL)
 	{
-		source->rows_read += catalogue_chapter_scan_rows_read(source->scan);
-		source->merged = Max(source->merged, catalogue_chapter_scan_merged(source->scan));
-		catalogue_chapter_scan_end(source->scan);
+		source->rows_read += catalogue_feed_scan_rows_read(source->scan);
+		source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+		catalogue_feed_scan_end(source->scan);
 	}
 	source->scan = NULL;
 	if (source->stored != NULL)
@@ -566,8 +457,8 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 		if (source->scan != NULL)
 		{
-			rows_read += catalogue_chapter_scan_rows_read(source->scan);
-			merged = Max(merged, catalogue_chapter_scan_merged(source->scan));
+			rows_read += catalogue_feed_scan_rows_read(source->scan);
+			merged = Max(merged, catalogue_feed_scan_merged(source->scan));
 		}
 		if (source->feed->several)
 			ExplainPropertyInteger("Merged Scans", NULL, merged, es);

@@ -1,10 +1,10 @@
 /*
  * materialize.c
- *		All rows of a tuple source into a tuplestore.
+ *		Copies all rows of a tuple source into a tuplestore.
  *
- * For calls where no plan node can stand: in a select list, in a PL/pgSQL
+ * For calls that no plan node can replace: in a select list, in a PL/pgSQL
  * expression, WITH ORDINALITY, or with catalogue.enable_stream off.  The
- * source lives inside the one call, so nothing stays open between calls.
+ * source ends inside the one call, so nothing stays open between calls.
  */
 #include "scan/tuple_source.h"
 
@@ -12,6 +12,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 /*
  * Answers a set-returning call in materialize mode; the body of every SQL

@@ -1,31 +1,30 @@
 /*
  * stream_scan.c
- *		The CustomScan that stands in for a call of one of our functions.
+ *		The CustomScan that replaces a call of one of the extension's functions.
  *
  * INTERFACE ROUTINES
  *		catalogue_stream_scan_init	registers the node and the planner hook
  *		add_stream_path				the hook: a path for FROM function(...)
  *		plan_stream_scan			path -> plan
  *		begin/exec/rescan/end		executor callbacks
- *		explain_stream_scan			index, condition, position
+ *		explain_stream_scan			the function, and what its source adds
  *
  * A function scan copies every row whole into a tuplestore before the first
  * one is returned.  This node pulls rows from the function's tuple source one
- * by one, and takes from each only the columns that the query looks at: no
- * other is deformed, nothing is detoasted that the query does not ask for,
- * and a LIMIT above it ends the work.
+ * by one, and takes from each only the columns that the query refers to: no
+ * other is deformed or detoasted, and a LIMIT above it ends the work.
  *
  * There is no relation behind an RTE_FUNCTION, so scanrelid is 0, and
- * custom_scan_tlist lists the columns that are looked at.  Where these are
- * what the query returns, in its order, there is nothing left to project: the
- * source stores just these in the scan's own slot.
- * The node's tables are not in the range table either: their OIDs are added
- * to the plan's dependencies, and the source locks them when it begins.
+ * custom_scan_tlist lists the columns that are referred to.  The source stores
+ * these in the scan's own slot; where the query returns just these, in this
+ * order, no projection is needed.  The tables that are read are not in the range
+ * table either: their OIDs are added to the plan's dependencies, and the source
+ * locks them when it begins.
  *
- * The call's arguments are custom_exprs, for the planner to put Params into
- * (LATERAL, prepared statements, sub-selects), and behind them what the
- * conditions compare with that the source applies by itself.  custom_private is
- * two lists of one: the function's OID and the number of its source.
+ * custom_exprs are the call's arguments, so that the planner puts Params into
+ * them (LATERAL, prepared statements, sub-selects), followed by the values that
+ * conditions compare with which the source applies by itself.  custom_private
+ * is two lists of one element: the function's OID and the number of its source.
  */
 #include "scan/tuple_source.h"
 
@@ -51,8 +50,8 @@ typedef struct StreamScanState
 	CustomScanState css; /* (must be first) */
 	Oid funcid;
 	const TupleSourceMethods *methods;
-	List *args;				   /* of ExprState *; NULL for a Const */
-	NullableDatum *arg_values; /* what they come to */
+	List *args;				   /* of ExprState *, as custom_exprs; NULL for a Const */
+	NullableDatum *arg_values; /* of custom_exprs */
 	TupleSource *source;
 	bool is_open;
 } StreamScanState;
@@ -106,7 +105,7 @@ catalogue_stream_scan_init(void)
 }
 
 /*
- * Replaces the paths of a call of one of our functions by a streaming one.
+ * Replaces the paths of a call of a function that has a source by a streaming one.
  *
  * The library may have been loaded by this very query: the planner asks the
  * function's support function for its row estimate before it makes paths.
@@ -148,14 +147,14 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->methods = &path_methods;
 
 	/*
-	 * A function scan's cost leaves out what happens inside the function, so
-	 * the two cannot be compared; it does all that this path does, and then
-	 * copies.
+	 * A function scan's cost leaves out the work inside the function, so the
+	 * two cannot be compared; but it does all that this path does, and then
+	 * copies the rows.
 	 */
 	rel->pathlist = list_make1(path);
 	rel->partial_pathlist = NIL;
 
-	/* What the call would have made the plan depend on, and our tables. */
+	/* What the call would have made the plan depend on, and what its source reads. */
 	record_plan_function_dependency(root, call->funcid);
 	root->glob->relationOids = list_concat(root->glob->relationOids, estimate.relation_oids);
 	if (estimate.depends_on_role)
@@ -163,9 +162,9 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 }
 
 /*
- * The columns of the function's row type that the query or these clauses look
- * at, as Vars.  False for a reference to the row as a whole, which the scan's
- * slot does not have: also what row marks (FOR UPDATE, UPDATE ... FROM) ask for.
+ * The columns of the function's row type that the query or these clauses refer
+ * to, as Vars.  False where they refer to the row as a whole, which the scan's
+ * slot does not hold; row marks (FOR UPDATE, UPDATE ... FROM) do so too.
  */
 static bool
 collect_columns(RelOptInfo *rel, List *clauses, List **columns)
@@ -190,6 +189,7 @@ collect_columns(RelOptInfo *rel, List *clauses, List **columns)
 	return true;
 }
 
+/* The plan of a path.  Its Params are put in by the caller, in createplan.c. */
 static Plan *
 plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 				 List *clauses, List *custom_plans)
@@ -212,9 +212,9 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
 	cscan->custom_private = best_path->custom_private;
 
-	/* Not those of conditions that were taken, unless somebody else looks at them too. */
+	/* Columns that only conditions refer to which the source applies are not needed. */
 	if (!collect_columns(rel, cscan->scan.plan.qual, &columns))
-		elog(ERROR, "a stream scan has no whole row");
+		elog(ERROR, "unexpected whole-row reference in a stream scan");
 	foreach(lc, columns)
 	{
 		Var *var = lfirst_node(Var, lc);
@@ -251,8 +251,8 @@ create_stream_scan_state(CustomScan *cscan)
 }
 
 /*
- * Takes the rights that the call would have needed, EXPLAIN alone or not, and
- * begins the source.
+ * Checks the right to call the function, as a function scan would even for
+ * EXPLAIN, and begins the source.
  */
 static void
 begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
@@ -305,7 +305,7 @@ check_columns(TupleDesc tupdesc, List *custom_scan_tlist)
 	}
 }
 
-/* The next row, by the short way where nothing is filtered or computed. */
+/* The next row, without ExecScan() where nothing is filtered or computed. */
 static TupleTableSlot *
 exec_stream_scan(CustomScanState *node)
 {
@@ -330,13 +330,17 @@ next_row(ScanState *ss)
 	return ss->ss_ScanTupleSlot;
 }
 
-/* Not reached: a query with row marks looks at whole rows, and has no node. */
+/* Not reached: row marks refer to the whole row, for which there is no such node. */
 static bool
 recheck_row(ScanState *ss, TupleTableSlot *slot)
 {
 	return true;
 }
 
+/*
+ * Evaluates the arguments and opens the source with them.  Their values lie in
+ * the memory of the current row, which is not reset before open() returns.
+ */
 static void
 open_source(StreamScanState *state)
 {

@@ -1,6 +1,6 @@
 /*
  * tuple_source.c
- *		The tuple sources there are, and which one answers a function's calls.
+ *		Which tuple source answers the calls of a function.
  */
 #include "scan/tuple_source.h"
 
@@ -34,11 +34,11 @@ catalogue_tuple_source(int number)
 /*
  * The number of the source that answers the calls of a function, or -1.
  *
- * Asking the function manager is the exact test: for a function that a DBA
- * made SECURITY DEFINER, gave SET clauses, or that a loaded module hooks, it
- * answers with fmgr_security_definer(), and no node can stand for the call.
- * All our functions have a support function, few others do: that spares most
- * calls the question.
+ * Asking the function manager is the exact test: for a function that is
+ * SECURITY DEFINER, has SET clauses, or is hooked by another module, it answers
+ * with fmgr_security_definer(), and no node can replace the call.  Every
+ * function with a source has a support function and few others do, so that most
+ * functions are told apart without asking.
  */
 int
 catalogue_find_tuple_source(Oid funcid)
@@ -49,7 +49,7 @@ catalogue_find_tuple_source(Oid funcid)
 		return -1;
 
 	fmgr_info(funcid, &flinfo);
-	/* Made STRICT, a call is skipped for NULLs that the source would take. */
+	/* A function that was made STRICT is not called for a NULL; a node would be. */
 	if (flinfo.fn_strict)
 		return -1;
 	for (int i = 0; i < ntuple_sources; i++)
@@ -64,9 +64,8 @@ catalogue_find_tuple_source(Oid funcid)
 /*
  * catalogue.tuple_source_support(internal) RETURNS internal
  *
- * Planner support of every function that has a source: the number of rows.  It
- * is also what loads the library in time for the planner hook, so it must be
- * there even if it knew nothing.
+ * Planner support of every function that has a source: the number of rows.
+ * Calling it also loads the library in time for the planner hook.
  */
 Datum
 catalogue_tuple_source_support(PG_FUNCTION_ARGS)

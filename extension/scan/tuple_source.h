@@ -2,10 +2,10 @@
  * tuple_source.h
  *		How a feature hands out rows: begin, open, next, close, end.
  *
- * A tuple source stands behind one SQL function.  The function's call is
- * answered in one of two ways, and the source does not know which: a plan
- * node pulls rows one by one (stream_scan.c), or, where no plan node can
- * stand, all rows go to a tuplestore (materialize.c).
+ * A tuple source answers the calls of one SQL function.  Its rows are used in
+ * one of two ways, and the source does not know which: a plan node pulls them
+ * one by one (stream_scan.c), or, where there can be no plan node, all of them
+ * go to a tuplestore (materialize.c).
  *
  * begin() is called once for an execution and may take locks; open() is
  * called for each set of argument values and close() after it; end() releases
@@ -30,7 +30,7 @@ typedef struct TupleSourceEstimate
 	double rows;
 	Cost startup_cost;
 	Cost total_cost;
-	List *relation_oids;  /* relations whose change must end the plan */
+	List *relation_oids;  /* relations whose change invalidates the plan */
 	bool depends_on_role; /* the plan holds for the current role only */
 } TupleSourceEstimate;
 
@@ -53,10 +53,11 @@ typedef struct TupleSourceMethods
 	List *(*take_conditions)(Index rti, List **conditions);
 
 	/*
-	 * Prepares to answer calls of the function, under a snapshot, in the
-	 * current memory context.  The columns, by their numbers, are those that
-	 * will be looked at, in the order in which next() stores them; NULL for
-	 * all of the row type.  Checks the caller's rights on them.
+	 * Prepares to answer calls of the function, under a snapshot that outlives
+	 * the source, in the current memory context.  The columns, by their
+	 * numbers, are those that will be looked at, in the order in which next()
+	 * stores them; NULL for all of the row type.  Checks the caller's rights on
+	 * them.
 	 */
 	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
 

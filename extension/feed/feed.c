@@ -1,0 +1,210 @@
+/*
+ * feed.c
+ *		What a feed function is bound to: its table, columns and types.
+ *
+ * Lifetime: a ChapterFeed lives below CacheMemoryContext, together with all
+ * plans that were prepared for it, until what it was read from has changed and
+ * the last pin on it is released.
+ *
+ * Locking: a feed is read without a lock on the table.  Asking for its
+ * reference plan takes that lock, and catalogue_feed_check_types() finds out
+ * whether the types still hold then.
+ */
+#include "feed/feed.h"
+
+#include "names.h"
+#include "query.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+
+typedef struct FeedSlot
+{
+	Oid funcid; /* hash key (must be first) */
+	ChapterFeed *feed;
+} FeedSlot;
+
+static HTAB *feed_hash = NULL;
+
+static void drop_stale_feeds(void);
+static void read_feed(CachedThing *thing, void *funcid);
+static void read_types(ChapterFeed *feed);
+static ColumnType column_type(Oid relid, const char *column);
+pg_noreturn static void report_misfit(const ChapterFeed *feed);
+
+/* The current feed of a function, pinned. */
+ChapterFeed *
+catalogue_feed_pin(CachedPin *pin, Oid funcid)
+{
+	FeedSlot *slot;
+
+	if (feed_hash == NULL)
+	{
+		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(FeedSlot)};
+
+		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+
+	/* A feed that is found takes no lock, and so reads no invalidation messages. */
+	AcceptInvalidationMessages();
+	slot = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
+	if (slot == NULL || !catalogue_is_current(slot->feed->base.dependencies))
+	{
+		ChapterFeed *feed;
+
+		drop_stale_feeds();
+		feed = (ChapterFeed *) catalogue_read_cached("catalogue chapter feed", sizeof(ChapterFeed),
+													 read_feed, &funcid);
+		slot = hash_search(feed_hash, &funcid, HASH_ENTER, NULL);
+		slot->feed = feed;
+		MemoryContextSetParent(feed->base.cxt, CacheMemoryContext);
+	}
+	catalogue_pin(pin, &slot->feed->base);
+
+	return slot->feed;
+}
+
+/* Removes from the hash what has changed or was dropped. */
+static void
+drop_stale_feeds(void)
+{
+	HASH_SEQ_STATUS status;
+	FeedSlot *slot;
+
+	hash_seq_init(&status, feed_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+	{
+		ChapterFeed *feed = slot->feed;
+
+		if (!catalogue_is_current(feed->base.dependencies))
+		{
+			hash_search(feed_hash, &slot->funcid, HASH_REMOVE, NULL);
+			catalogue_drop_cached(&feed->base);
+		}
+	}
+}
+
+static void
+read_feed(CachedThing *thing, void *funcid)
+{
+	ChapterFeed *feed = (ChapterFeed *) thing;
+	Dependencies *dependencies = thing->dependencies;
+	MemoryContext oldcxt = MemoryContextSwitchTo(thing->cxt);
+	const Attachment *attachment;
+
+	feed->funcid = *(Oid *) funcid;
+	catalogue_depend_on_function(dependencies, feed->funcid);
+	feed->attachment = attachment = catalogue_attachment_of_function(feed->funcid, dependencies);
+	catalogue_init_pin(&feed->attachment_pin, thing->cxt);
+	catalogue_pin(&feed->attachment_pin, unconstify(CachedThing *, &attachment->base));
+	if (!OidIsValid(attachment->chapters))
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("schema \"%s\" is attached without a table of chapters",
+					   attachment->schema_name),
+				errhint("Run catalogue.attach() with a mapping that names it."));
+
+	feed->relid = attachment->chapters;
+	catalogue_depend_on_relation(dependencies, feed->relid);
+	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));
+	feed->relation = catalogue_qualified_relation_name(feed->relid);
+	read_types(feed);
+
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The types of a feed: the table's, which the function must have been declared with. */
+static void
+read_types(ChapterFeed *feed)
+{
+	const Attachment *attachment = feed->attachment;
+	Oid *argtypes;
+	int nargs;
+
+	feed->filiere = column_type(feed->relid, attachment->chapters_filiere);
+	feed->id = column_type(feed->relid, attachment->chapters_id);
+	feed->created_at = column_type(feed->relid, attachment->chapters_created_at);
+
+	get_func_signature(feed->funcid, &argtypes, &nargs);
+	if (nargs != ARG_COUNT ||
+		(argtypes[ARG_FILIERE] != feed->filiere.oid &&
+		 argtypes[ARG_FILIERE] != get_array_type(feed->filiere.oid)) ||
+		argtypes[ARG_BEFORE_ID] != feed->id.oid ||
+		argtypes[ARG_BEFORE_AT] != feed->created_at.oid ||
+		get_func_rettype(feed->funcid) != get_rel_type_id(feed->relid))
+		report_misfit(feed);
+	feed->argument_type = argtypes[ARG_FILIERE];
+	feed->several = feed->argument_type != feed->filiere.oid;
+}
+
+/*
+ * Raises unless the table's columns have the types that the feed was read with.
+ * To be called once the table is locked, since they were read before it was.
+ */
+void
+catalogue_feed_check_types(const ChapterFeed *feed)
+{
+	const Attachment *attachment = feed->attachment;
+
+	if (column_type(feed->relid, attachment->chapters_filiere).oid != feed->filiere.oid ||
+		column_type(feed->relid, attachment->chapters_id).oid != feed->id.oid ||
+		column_type(feed->relid, attachment->chapters_created_at).oid != feed->created_at.oid)
+		report_misfit(feed);
+}
+
+/* What a column's values are; a domain's are those of its base type. */
+static ColumnType
+column_type(Oid relid, const char *column)
+{
+	AttrNumber attnum = catalogue_column_number(relid, column);
+	ColumnType type;
+
+	type.oid = getBaseType(get_atttype(relid, attnum));
+	get_typlenbyvalalign(type.oid, &type.len, &type.byval, &type.align);
+
+	return type;
+}
+
+static void
+report_misfit(const ChapterFeed *feed)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("function %s does not fit table \"%s\" any more", format_procedure(feed->funcid),
+				   catalogue_relation_name(feed->relid)),
+			errhint("Run SELECT * FROM catalogue.attach(%s) again.",
+					quote_literal_cstr(feed->attachment->schema_name)));
+}
+
+/*
+ * Prepares a query for as long as a memory context.  Its parameters are those of
+ * catalogue_feed_params(): $1 filière or filières, $2 n, $3 before_at, $4 before_id.
+ */
+SPIPlanPtr
+catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
+					   const char *query)
+{
+	Oid argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	SPIPlanPtr plan;
+
+	SPI_connect();
+	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, 0);
+	SPI_finish();
+
+	return plan;
+}
+
+ParamListInfo
+catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere, int64 n,
+					  const NullableDatum *before_at, const NullableDatum *before_id)
+{
+	const Oid types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	const NullableDatum values[] = {*filiere, {.value = Int64GetDatum(n)}, *before_at, *before_id};
+
+	return catalogue_make_params(lengthof(types), types, values);
+}

@@ -1,0 +1,26 @@
+/*
+ * index_scan.h
+ *		Ordered index scans: one for each filière, merged.
+ */
+#ifndef CATALOGUE_INDEX_SCAN_H
+#define CATALOGUE_INDEX_SCAN_H
+
+#include "feed/key_range.h"
+#include "feed/reference_plan.h"
+
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+typedef struct ChapterScan ChapterScan;
+
+extern ChapterScan *catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+											  const ReferencePlan *plan,
+											  const ChapterPosition *position, Datum *filieres,
+											  int nfilieres);
+extern TupleTableSlot *catalogue_feed_scan_next(ChapterScan *scan);
+extern uint64 catalogue_feed_scan_rows_read(const ChapterScan *scan);
+extern int catalogue_feed_scan_merged(const ChapterScan *scan);
+extern void catalogue_feed_scan_end(ChapterScan *scan);
+
+#endif /* CATALOGUE_INDEX_SCAN_H */

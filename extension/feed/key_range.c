@@ -1,0 +1,186 @@
+/*
+ * key_range.c
+ *		The ranges of the feed's order that a page is read in, and their SQL.
+ *
+ * Where the feed can stream, index_scan.c reads the ranges.  Where it cannot,
+ * the executor does, by the plans that are saved here.
+ *
+ * Lifetime: the plans of a feed live as long as it does, or until rows with
+ * other columns are asked for.  A caller pins those it runs: a nested call that
+ * looks at other columns replaces them.
+ */
+#include "feed/key_range.h"
+
+#include "names.h"
+
+#include "access/table.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+/* The plans of the ranges, for rows of the table's type in which some columns are filled. */
+struct KeyRangePlans
+{
+	CachedThing base; /* (must be first) */
+	Bitmapset *columns;
+	SPIPlanPtr plans[KEY_RANGE_END]; /* NULL until needed */
+};
+
+static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
+static char *select_list(Oid relid, const Bitmapset *columns);
+
+/* The range that follows another: the dated chapters are followed by the undated ones. */
+ChapterKeyRange
+catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKeyRange range)
+{
+	if (range != KEY_RANGE_AFTER && range != KEY_RANGE_BEFORE)
+		return KEY_RANGE_END;
+
+	return catalogue_column_is_not_null(RelationGetDescr(rel), plan->created_at_attno)
+			   ? KEY_RANGE_END
+			   : KEY_RANGE_UNDATED;
+}
+
+/*
+ * The best SQL for one range, as anyone would write it by hand, with the
+ * parameters of catalogue_feed_params().
+ */
+char *
+catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, bool several,
+							   ChapterKeyRange range)
+{
+	const Attachment *attachment = feed->attachment;
+	Oid equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf,
+					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
+							 : "SELECT %s FROM %s WHERE %s %s $1",
+					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
+					 catalogue_operator_name(equal));
+	append_condition(&buf, feed, range);
+	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2",
+					 quote_identifier(attachment->chapters_created_at),
+					 quote_identifier(attachment->chapters_id));
+
+	return buf.data;
+}
+
+static void
+append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range)
+{
+	TypeCacheEntry *created_at_type =
+		lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+	TypeCacheEntry *id_type = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
+	const char *created_at = quote_identifier(feed->attachment->chapters_created_at);
+	const char *created_at_less = catalogue_operator_name(created_at_type->lt_opr);
+	const char *id = quote_identifier(feed->attachment->chapters_id);
+	const char *id_less = catalogue_operator_name(id_type->lt_opr);
+
+	switch (range)
+	{
+		case KEY_RANGE_NEWEST:
+			break;
+		case KEY_RANGE_BEFORE:
+			appendStringInfo(buf, " AND %s %s $3", created_at, created_at_less);
+			break;
+		case KEY_RANGE_AFTER:
+			/* A row comparison has one operator's name for both columns. */
+			if (strcmp(id_less, created_at_less) == 0)
+				appendStringInfo(buf, " AND ROW(%s, %s) %s ROW($3, $4)", created_at, id, id_less);
+			else
+				appendStringInfo(buf, " AND (%s %s $3 OR %s %s $3 AND %s %s $4)", created_at,
+								 created_at_less, created_at,
+								 catalogue_operator_name(created_at_type->eq_opr), id, id_less);
+			break;
+		case KEY_RANGE_UNDATED:
+			appendStringInfo(buf, " AND %s IS NULL", created_at);
+			break;
+		case KEY_RANGE_UNDATED_AFTER:
+			appendStringInfo(buf, " AND %s IS NULL AND %s %s $4", created_at, id, id_less);
+			break;
+		case KEY_RANGE_END:
+			Assert(false);
+	}
+}
+
+/*
+ * The plans of the ranges for rows of these columns, pinned: any other column
+ * would be copied, and ask for rights, for nothing.
+ */
+KeyRangePlans *
+catalogue_feed_pin_key_range_plans(CachedPin *pin, ChapterFeed *feed, const Bitmapset *columns)
+{
+	KeyRangePlans *plans = feed->key_ranges;
+
+	if (plans == NULL || !bms_equal(plans->columns, columns))
+	{
+		MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue key range plans",
+												  ALLOCSET_SMALL_SIZES);
+		MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+
+		plans = palloc0(sizeof(KeyRangePlans));
+		plans->base.cxt = cxt;
+		plans->columns = bms_copy(columns);
+		MemoryContextSwitchTo(oldcxt);
+
+		/* From here on nothing can fail. */
+		MemoryContextSetParent(cxt, feed->base.cxt);
+		if (feed->key_ranges != NULL)
+			catalogue_drop_cached(&feed->key_ranges->base);
+		feed->key_ranges = plans;
+	}
+	catalogue_pin(pin, &plans->base);
+
+	return plans;
+}
+
+SPIPlanPtr
+catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, ChapterKeyRange range)
+{
+	if (plans->plans[range] == NULL)
+		plans->plans[range] =
+			catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type,
+								   catalogue_feed_key_range_query(feed,
+																  select_list(feed->relid,
+																			  plans->columns),
+																  feed->several, range));
+
+	return plans->plans[range];
+}
+
+/*
+ * Every column of the table, for rows of its type; NULL in the place of those
+ * that nobody looks at.  A domain can refuse NULL, so it is read in any case.
+ */
+static char *
+select_list(Oid relid, const Bitmapset *columns)
+{
+	Relation rel = table_open(relid, AccessShareLock);
+	TupleDesc tupdesc = RelationGetDescr(rel);
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		if (att->attisdropped)
+			continue;
+		if (buf.len > 0)
+			appendStringInfoString(&buf, ", ");
+		if (bms_is_member(att->attnum, columns) || get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+			appendStringInfoString(&buf, quote_identifier(NameStr(att->attname)));
+		else
+			appendStringInfo(&buf, "NULL::%s",
+							 format_type_extended(att->atttypid, att->atttypmod,
+												  FORMAT_TYPE_TYPEMOD_GIVEN |
+													  FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	table_close(rel, NoLock);
+
+	return buf.data;
+}
