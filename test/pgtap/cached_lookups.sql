@@ -76,7 +76,9 @@ RESET ROLE;
 REVOKE USAGE ON SCHEMA app FROM regress_lookup_stranger;
 DROP ROLE regress_lookup_stranger;
 
--- Memory: of an entry, against the bytes of its rows' values.
+-- Memory: of an entry, against the bytes of its rows' values; where caches are
+-- discarded there is none.
+SET debug_discard_caches = 0;
 INSERT INTO ufrs (id, nom, code, universite_id)
 	SELECT md5('ufr' || i)::uuid, 'UFR des sciences et techniques ' || i, 'UFR' || i,
 		(SELECT min(id) FROM universites) FROM generate_series(1, 200) i;

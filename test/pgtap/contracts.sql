@@ -70,7 +70,7 @@ SELECT set_eq('own', $$VALUES
 --
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 	WHERE p.pronamespace = 'catalogue'::regnamespace AND l.lanname <> 'c'
-	AND p.proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']$$,
+	AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE$$,
 	'every function that is not in C sets its search path');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p
 	WHERE p.pronamespace = 'catalogue'::regnamespace AND p.prosecdef$$,

@@ -51,7 +51,7 @@ SELECT volatility_is('catalogue', 'create_tables', ARRAY['name'], 'volatile',
 					 'create_tables is volatile');
 SELECT isnt_definer('catalogue', 'create_tables', ARRAY['name'],
 					'create_tables runs with its caller''s rights');
-SELECT is(proconfig, ARRAY['search_path=pg_catalog, pg_temp'],
+SELECT ok('search_path=pg_catalog, pg_temp' = ANY (proconfig),
 		  'create_tables sets its own search_path')
 FROM pg_proc WHERE oid = 'catalogue.create_tables(name)'::regprocedure;
 

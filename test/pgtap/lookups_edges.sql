@@ -98,10 +98,12 @@ CREATE CAST (reading AS text) WITH FUNCTION as_text(reading);
 ALTER TABLE ufrs ADD name reading DEFAULT ROW('read');
 SELECT count(*) FROM catalogue.attach('app', '{"lookups": [{"kind": "universite", "relation": "universites"},
 	{"kind": "ufr", "relation": "ufrs", "parent": "universite_id", "nom": "name"}]}') \g /dev/null
+SET debug_discard_caches = 0;
 SELECT catalogue.cache_reset() \g /dev/null
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, 'a fill within a fill');
 SELECT is((SELECT count(*) FROM catalogue.cache_stats WHERE schema_name IS NOT NULL), 1::bigint, 'one entry of both');
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, '... which is found');
+RESET debug_discard_caches;
 SELECT pg_temp.map_nom('nom') \g /dev/null
 
 -- Partitions: changed by themselves, in a way that no trigger tells; more than a few
@@ -175,12 +177,14 @@ SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE nam
 
 -- The least recently used goes, and what is in use stays
 
+SET debug_discard_caches = 0;
 INSERT INTO ufrs (id, nom, code, universite_id) SELECT 'f' || i, repeat('x', 100), 'c', 'u' FROM generate_series(1, 50) AS i;
 SET catalogue.cache_size = '128kB';
 SELECT catalogue.cache_reset() \g /dev/null
 SELECT count(*) FROM generate_series(1, 600) AS i, LATERAL cached_lookups(CASE WHEN i % 3 = 0 THEN 'u' ELSE 'x' || i END) \g /dev/null
 SELECT cmp_ok(evictions, '>', 200::bigint, 'there was no room for all') FROM catalogue.cache_stats WHERE schema_name IS NULL;
 SELECT is((SELECT hits FROM catalogue.cache_stats WHERE scope = 'u'), 199::bigint, 'the one in use was never evicted');
+RESET debug_discard_caches;
 
 -- What the planner believes: the share of a kind, and that ids are unique
 
