@@ -158,6 +158,7 @@ ROLLBACK;
 
 -- Memory: what was pinned when an error came is let go
 
+SET debug_discard_caches = 0;
 CREATE FUNCTION pg_temp.fail(times integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. times LOOP
@@ -177,7 +178,6 @@ SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE nam
 
 -- The least recently used goes, and what is in use stays
 
-SET debug_discard_caches = 0;
 INSERT INTO ufrs (id, nom, code, universite_id) SELECT 'f' || i, repeat('x', 100), 'c', 'u' FROM generate_series(1, 50) AS i;
 SET catalogue.cache_size = '128kB';
 SELECT catalogue.cache_reset() \g /dev/null
