@@ -366,7 +366,7 @@ SELECT id FROM recent_chapters('f7', 2, before_at => '2024-01-01');
 -- with dropped columns in the rows that the executor returns,
 SELECT id, filiere, created_at, titre, left(texte, 8) AS texte FROM recent_chapters('f7', 2);
 SELECT left(texte, 8) AS texte FROM (SELECT (recent_chapters('f7', 2)).*) AS r;
--- made again, in the opposite direction,
+-- recreated, in the opposite direction,
 CREATE INDEX chapters_feed ON chapters (filiere, created_at NULLS FIRST, id);
 SELECT plan_of($$ EXECUTE page('f7', 2, NULL) $$);
 EXECUTE page('f7', 2, NULL);

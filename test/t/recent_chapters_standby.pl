@@ -72,7 +72,7 @@ is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index dropped')
 like($session->query_safe('EXPLAIN (COSTS OFF) EXECUTE page'), qr/Not Streamed/, 'which the plan follows');
 
 change('CREATE INDEX feed ON chapters (filiere, created_at DESC NULLS LAST, id DESC)');
-is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index made again');
+is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index recreated');
 like($session->query_safe('EXPLAIN (COSTS OFF) EXECUTE page'), qr/Index: feed/, 'which the plan follows too');
 
 # A cursor there keeps its snapshot.
