@@ -35,7 +35,7 @@ _PG_init(void)
 
 	DefineCustomIntVariable("catalogue.cache_size",
 							"Sets the memory that a backend's lookup cache may take.",
-							"The least recently used entry goes first.",
+							"The least recently used entry is evicted first.",
 							&catalogue_cache_size,
 							8192, 0, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB,
@@ -58,7 +58,7 @@ _PG_init(void)
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("catalogue.skip_redundant_ri_triggers",
-							 "Leaves out the triggers of foreign keys that a batch deletion has shown to find nothing.",
+							 "Skips the triggers of foreign keys that a batch deletion has shown to find nothing.",
 							 NULL,
 							 &catalogue_skip_redundant_ri_triggers,
 							 true,

@@ -94,7 +94,7 @@ SELECT DISTINCT status FROM catalogue.attach('appli') ORDER BY status;
 SELECT nom FROM appli.cached_lookups();
 SELECT nom FROM vieux.cached_lookups();
 
--- a lookup table of two schemas keeps its triggers while one looks at it
+-- a lookup table of two schemas keeps its triggers while one is bound to it
 SELECT status, object FROM catalogue.attach('vieux', '{"lookups": [{"kind": "universite", "relation": "appli.universites"}]}')
 WHERE status NOT IN ('found', 'advice');
 SELECT status, object FROM catalogue.detach('vieux') WHERE object LIKE 'trigger%';
@@ -121,7 +121,7 @@ RESET client_min_messages;
 SELECT detail FROM catalogue.doctor() WHERE status = 'error';
 SELECT status, object FROM catalogue.detach('appli') WHERE status IN ('kept', 'dropped');
 
--- a schema that was dropped: its attachment goes at the next occasion
+-- a schema that was dropped: the next attach() or detach() removes its attachment
 SELECT DISTINCT status FROM catalogue.attach('vieux') ORDER BY status;
 SET client_min_messages = warning;
 DROP SCHEMA vieux CASCADE;
@@ -137,7 +137,7 @@ SELECT * FROM ailleurs.cached_lookups();
 SELECT status, object FROM catalogue.attach('appli') WHERE status NOT IN ('found', 'advice');
 DROP FUNCTION ailleurs.cached_lookups;
 
--- a function of the application's own with one of our signatures
+-- a function of the application's own with a signature of the extension's
 SELECT DISTINCT status FROM catalogue.detach('appli') ORDER BY status;
 CREATE FUNCTION appli.take_deleted_files(n integer) RETURNS integer LANGUAGE sql AS 'SELECT n';
 SELECT * FROM catalogue.attach('appli');

@@ -100,7 +100,7 @@ SELECT * FROM catalogue.attach(mapping => '{"chapters": {"relation": "sans_cle",
 SELECT * FROM catalogue.attach(mapping => '{"chapters": {"relation": "sans_cle", "id": "nul"}}');
 SELECT * FROM catalogue.attach(mapping => '{"chapters": {"relation": "sans_cle", "id": "no", "filiere": "doc"}}');
 SELECT * FROM catalogue.attach(mapping => '{"chapters": {"relation": "sans_cle", "id": "no", "filiere": "liste"}}');
--- nothing of all this has left a trace
+-- none of these errors has changed anything
 SELECT count(*) FROM catalogue.attachment;
 SELECT to_regclass('deleted_files');
 

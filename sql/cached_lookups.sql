@@ -105,7 +105,7 @@ SELECT count(*) FROM cached_lookups();
 SELECT * FROM cache_totals();
 RESET debug_discard_caches;
 
--- own changes are seen at once, and gone with a rollback
+-- own changes are seen at once, and no longer after a rollback
 BEGIN;
 SELECT count(*) FROM cached_lookups();
 INSERT INTO ufrs (id, nom, code, universite_id) VALUES ('u4', 'Droit', 'DRO', 'ucad');
@@ -125,8 +125,8 @@ SELECT kind, count(*) FROM cached_lookups() GROUP BY kind ORDER BY kind;
 COMMIT;
 SELECT kind, count(*) FROM cached_lookups() GROUP BY kind ORDER BY kind;
 
--- also where the transaction hides them from the triggers' order: a trigger
--- that fires before ours reads uncommitted rows, then the statement fails
+-- also before the extension's trigger has fired: a trigger that fires first
+-- reads uncommitted rows, then the statement fails
 CREATE FUNCTION read_then_fail() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM count(*) FROM cached_lookups();
@@ -197,7 +197,7 @@ SELECT count(*) FROM cached_lookups();
 SELECT hits, misses, bypasses, entries FROM cache_totals();
 RESET catalogue.lookup_ttl;
 
--- no room
+-- an entry larger than the cache
 SET catalogue.cache_size = 1;
 SELECT count(*) FROM cached_lookups();
 SELECT hits, misses, entries FROM cache_totals();
@@ -245,7 +245,7 @@ EXECUTE prepared_count;
 RESET ROLE;
 GRANT USAGE ON SCHEMA lookups_app TO regress_lookup_reader;
 
--- row-level security: each role sees its own rows, and the cache stays out
+-- row-level security: each role sees its own rows, and the cache is bypassed
 SET debug_discard_caches = 0;
 SELECT catalogue.cache_reset();
 ALTER TABLE universites ENABLE ROW LEVEL SECURITY;
@@ -265,7 +265,7 @@ SELECT hits, misses, bypasses, entries FROM cache_totals();
 ALTER TABLE universites DISABLE ROW LEVEL SECURITY;
 RESET debug_discard_caches;
 
--- an error in the middle of a fill leaves nothing behind
+-- an error in the middle of a load leaves nothing behind
 ALTER TABLE filieres RENAME nom TO libelle;
 \set VERBOSITY terse
 SELECT count(*) FROM cached_lookups();
@@ -298,7 +298,7 @@ SELECT count(*) > 0 FROM catalogue.attach('lookups_parts', '{"chapters": null, "
 INSERT INTO faculty VALUES (1, 'SCI', 'Science'), (2, 'ART', 'Arts');
 INSERT INTO campus VALUES ('00000000-0000-0000-0000-000000000001', 'N', NULL, 1);
 SELECT * FROM cached_lookups();
--- a child by inheritance has no trigger of ours, so nothing is kept
+-- a child by inheritance is not covered by triggers, so nothing is kept
 INSERT INTO campus_more VALUES ('00000000-0000-0000-0000-000000000002', 'S', 'South', 2);
 SELECT * FROM cached_lookups(2);
 SELECT lookups FROM cached_lookups_json(2);

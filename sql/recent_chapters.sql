@@ -172,7 +172,7 @@ SELECT ids($$ recent_chapters('a', 3, before_id => 1000000, before_at => '2024-0
 SELECT ids($$ recent_chapters('a', 3, before_id => 9) $$, $$ SELECT unnest(ARRAY[3, 2, -5]) AS id $$);
 SELECT ids($$ recent_chapters('a', 3, before_id => 10) $$, $$ SELECT unnest(ARRAY[6, 4]) AS id $$);
 
--- A chapter that is gone: by its id alone an error, by its position a page.
+-- A deleted chapter: by its id alone an error, by its position a page.
 BEGIN;
 DELETE FROM chapters WHERE id = 3;
 SELECT error_of($$ SELECT * FROM recent_chapters('a', 2, before_id => 3) $$);
@@ -279,7 +279,7 @@ BEGIN;
 UPDATE catalogue.attachment SET chapters = NULL WHERE deleted_files = 'feed.deleted_files'::regclass;
 SELECT error_of($$ SELECT * FROM recent_chapters('a') $$);
 ROLLBACK;
--- A column that the mapping names is gone, or has another type.
+-- A column that the mapping names was dropped, or has another type.
 BEGIN;
 ALTER TABLE chapters RENAME created_at TO published_at;
 SELECT error_of($$ SELECT * FROM recent_chapters('a') $$);
@@ -313,10 +313,10 @@ END
 $$;
 
 /*
- * Walks one filiere, and two of them, page by page, and says whether all pages
+ * Reads one filiere, and two of them, page by page, and says whether all pages
  * together are the plain query, and whether a page was streamed.
  */
-CREATE FUNCTION walk(schema text) RETURNS TABLE (filieres text, pages integer, rows integer, same boolean, streamed boolean)
+CREATE FUNCTION read_pages(schema text) RETURNS TABLE (filieres text, pages integer, rows integer, same boolean, streamed boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
 	type text;
@@ -360,19 +360,19 @@ END
 $$;
 
 SELECT make_typed('typed_bigint', 'bigint', 'integer', 'timestamptz', 'i * 10000000000', 'i % 50');
-SELECT * FROM walk('typed_bigint');
+SELECT * FROM read_pages('typed_bigint');
 SELECT make_typed('typed_uuid', 'uuid', 'uuid', 'timestamp', 'md5(i::text)::uuid', 'md5((i % 50)::text)::uuid');
-SELECT * FROM walk('typed_uuid');
+SELECT * FROM read_pages('typed_uuid');
 SELECT make_typed('typed_text', 'text', 'text', 'date', '''chapter '' || md5(i::text)', '''filiere '' || i % 50');
-SELECT * FROM walk('typed_text');
+SELECT * FROM read_pages('typed_text');
 SELECT make_typed('typed_varchar', 'varchar(40)', 'varchar(36)', 'timestamp(0)', 'md5(i::text)', '''filiere '' || i % 50');
-SELECT * FROM walk('typed_varchar');
+SELECT * FROM read_pages('typed_varchar');
 SELECT make_typed('typed_smallint', 'numeric', 'smallint', 'timestamptz(3)', 'i / 7.0', 'i % 50');
-SELECT * FROM walk('typed_smallint');
+SELECT * FROM read_pages('typed_smallint');
 SELECT make_typed('typed_char', 'integer', 'char(12)', 'timestamp', 'i', '''f'' || i % 50');
-SELECT * FROM walk('typed_char');
+SELECT * FROM read_pages('typed_char');
 SELECT make_typed('typed_collate', 'text COLLATE "POSIX"', 'text COLLATE "POSIX"', 'timestamp', 'md5(i::text)', '''f'' || i % 50');
-SELECT * FROM walk('typed_collate');
+SELECT * FROM read_pages('typed_collate');
 
 -- A domain, and an enum.
 CREATE DOMAIN code AS varchar(20) CHECK (VALUE <> '');
@@ -404,7 +404,7 @@ SELECT * FROM "Été".recent_chapters('f7', 2, before_id => 2907);
 SELECT "N°" FROM "Été".recent_chapters(ARRAY['f7', 'f8'], 3);
 
 --
--- Two schemas of one database know nothing of each other.
+-- Two schemas of one database do not see each other.
 --
 SELECT array_agg(id) FROM typed_text.recent_chapters('a');
 SELECT count(*) FROM typed_bigint.recent_chapters(7) AS t, recent_chapters('a') AS f;

@@ -1,5 +1,5 @@
 --
--- recent_chapters: how a call is run, and what it owes the server
+-- recent_chapters: how a call is run, with locks, rights and plans as plain SQL has them
 --
 -- What it returns is the business of recent_chapters.
 --
@@ -40,8 +40,8 @@ SELECT attach_plans();
 
 /*
  * The plan of a statement, without what differs from one server version to the
- * next: 17 renamed subplans, 18 counts rows with decimals and tells of
- * index searches, disabled nodes and a materialization's memory.
+ * next: 17 renamed subplans, 18 counts rows with decimals and shows index
+ * searches, disabled nodes and a materialization's memory.
  */
 CREATE FUNCTION plan_of(statement text, options text DEFAULT '') RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -143,7 +143,7 @@ SELECT count(*) FROM recent_chapters('f1', 20) AS r LEFT JOIN students AS s ON s
 -- Of two calls each has a node of its own.
 SELECT path_of($$ SELECT count(*) FROM recent_chapters('f1') AS a, recent_chapters(ARRAY['f1', 'f2']) AS b $$);
 SELECT count(*), count(DISTINCT (a.id, b.id)) FROM recent_chapters('f1', 7) AS a, recent_chapters(ARRAY['f1', 'f2'], 9) AS b;
--- LATERAL, with rescans; the page of each student, then nobody's.
+-- LATERAL, with rescans; the page of each student, then of none.
 SELECT run_of($$ SELECT s.id, r.id FROM students AS s, LATERAL recent_chapters(s.filiere, 2, before_id => s.last_seen) AS r $$);
 SELECT s.id, r.id, r.created_at FROM students AS s LEFT JOIN LATERAL recent_chapters(s.filiere, 2, before_id => s.last_seen) AS r ON true
 ORDER BY s.id, r.created_at DESC, r.id DESC;
@@ -153,7 +153,7 @@ WHERE s.id <= 3 ORDER BY s.id, r.created_at DESC, r.id DESC;
 RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_memoize;
--- Subqueries: correlated, as an argument, and in a recursive walk over all pages.
+-- Subqueries: correlated, as an argument, and in a recursive query over all pages.
 SELECT s.id, (SELECT count(*) FROM recent_chapters(s.filiere, 5)) FROM students AS s ORDER BY s.id;
 SELECT path_of($$ SELECT s.id, (SELECT count(*) FROM recent_chapters(s.filiere, 5)) FROM students AS s $$);
 SELECT id FROM recent_chapters((SELECT filiere FROM students WHERE id = 1), (SELECT 2));
@@ -256,7 +256,7 @@ SAVEPOINT s;
 FETCH 2 FROM merged;	-- opened in the subtransaction
 ROLLBACK TO s;
 FETCH 2 FROM merged;
--- A schema attached anew does not disturb what runs.
+-- A schema attached again does not disturb what runs.
 SELECT attach_plans();
 FETCH ALL FROM merged;
 -- Neither do changes of the table in the same transaction.
@@ -366,7 +366,7 @@ SELECT id FROM recent_chapters('f7', 2, before_at => '2024-01-01');
 -- with dropped columns in the rows that the executor returns,
 SELECT id, filiere, created_at, titre, left(texte, 8) AS texte FROM recent_chapters('f7', 2);
 SELECT left(texte, 8) AS texte FROM (SELECT (recent_chapters('f7', 2)).*) AS r;
--- made again, in the opposite direction,
+-- recreated, in the opposite direction,
 CREATE INDEX chapters_feed ON chapters (filiere, created_at NULLS FIRST, id);
 SELECT plan_of($$ EXECUTE page('f7', 2, NULL) $$);
 EXECUTE page('f7', 2, NULL);
@@ -430,7 +430,7 @@ PREPARE whole AS SELECT * FROM recent_chapters('f7', 1);
 ALTER TABLE chapters DROP texte;
 EXECUTE page('f7', 2, NULL);
 EXECUTE merged('{f7,f8}', 3);
--- What names a column that is gone fails as it does with a function scan.
+-- What names a dropped column fails as it does with a function scan.
 SELECT error_of('EXECUTE whole');
 SET catalogue.enable_stream = off;
 DISCARD PLANS;
@@ -467,7 +467,7 @@ EXECUTE page('f7', 2, 4807);
 CREATE INDEX chapters_feed ON lessons (filiere, created_at DESC NULLS LAST, id DESC);
 ALTER TABLE lessons RENAME TO chapters;
 EXECUTE page('f7', 2, NULL);
--- A bound column changed or gone, in a session that has its plans.
+-- A bound column changed or dropped, in a session that has its plans.
 BEGIN;
 ALTER TABLE chapters RENAME created_at TO published_at;
 SELECT error_of($$ SELECT id FROM recent_chapters('f7', 2) $$);
@@ -492,7 +492,7 @@ ROLLBACK;
 EXECUTE page('f7', 2, NULL);
 
 --
--- The function itself altered: no node where a call would not reach our code
+-- The function itself altered: no node where a call would not reach the extension's code
 --
 ALTER FUNCTION recent_chapters(varchar, integer, integer, timestamp) SECURITY DEFINER;
 SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
@@ -504,7 +504,7 @@ SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
 EXECUTE page('f7', 2, NULL);
 ALTER FUNCTION recent_chapters(varchar, integer, integer, timestamp) RESET ALL;
 SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
--- A function of another kind in its place, in our name, with our support function.
+-- A function of another kind in its place, with its name and support function.
 BEGIN;
 CREATE OR REPLACE FUNCTION recent_chapters(filiere varchar, n integer DEFAULT 100, before_id integer DEFAULT NULL,
 	before_at timestamp DEFAULT NULL) RETURNS SETOF chapters
@@ -569,7 +569,7 @@ GRANT SELECT ON newest_for_all TO regress_feed_reader;
 SET ROLE regress_feed_reader;
 SELECT error_of('SELECT id FROM newest_for_all');
 RESET ROLE;
--- Columns: those that name the page, and each that the query looks at.
+-- Columns: those that name the page, and each that the query reads.
 GRANT SELECT (id, filiere, created_at) ON chapters TO regress_feed_reader;
 SET ROLE regress_feed_reader;
 EXECUTE page('f7', 2, NULL);
@@ -635,7 +635,7 @@ SET ROLE regress_feed_reader;
 SELECT path_of($$ EXECUTE page('f7', 2, NULL) $$);
 EXECUTE page('f7', 2, NULL);
 EXECUTE page('f7', 2, 4707);
-SELECT error_of($$ EXECUTE page('f7', 2, 4807) $$);	-- a chapter that he does not see
+SELECT error_of($$ EXECUTE page('f7', 2, 4807) $$);	-- a chapter that they do not see
 EXECUTE merged('{f7,f8}', 3);
 SELECT (recent_chapters('f7', 2)).id;
 SELECT count(*) = (SELECT count(*) FROM chapters WHERE filiere = 'f7') AS same FROM recent_chapters('f7', 1000);
@@ -788,7 +788,7 @@ INSERT INTO feed_inherited.chapters SELECT * FROM chapters WHERE id % 3 > 0;
 ANALYZE feed_inherited.chapters;
 SELECT count(*) > 0 AS attached FROM catalogue.attach('feed_inherited', '{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}');
 SELECT * FROM same_as_plain('feed_inherited');
--- A child comes, whose rows are the parent's too; then it goes.
+-- A child is added, whose rows are the parent's too; then it is dropped.
 CREATE TABLE feed_inherited.child (extra text) INHERITS (feed_inherited.chapters);
 INSERT INTO feed_inherited.child SELECT *, 'x' FROM chapters WHERE id % 3 = 0;
 CREATE INDEX ON feed_inherited.child (filiere, created_at DESC NULLS LAST, id DESC);

@@ -1,10 +1,11 @@
-\echo '== 5. A professor goes, with everything he made'
+\echo '== 5. A professor is deleted, with everything they made'
 \echo
 \echo '   First a look: what would be deleted or set to null, nothing changed.'
 \echo
 SELECT * FROM preview_professor_deletion('dupont');
 
-\echo '   In one transaction, children first, each check that is proven skipped.'
+\echo '   In one transaction, referencing rows first; RI triggers that can find nothing'
+\echo '   are skipped.'
 \echo
 \timing on
 SELECT * FROM delete_professor_batch('dupont');
@@ -12,7 +13,7 @@ SELECT * FROM delete_professor_batch('dupont');
 SELECT count(*) AS chapters_left FROM chapitres_complets WHERE created_by = 'dupont';
 
 \echo '   A commit a batch, for one who owns much: it can be cancelled at any moment,'
-\echo '   and goes on where it stopped when it is called again.'
+\echo '   and continues where it stopped when it is called again.'
 \echo
 \set ECHO none
 SELECT username AS other FROM professeurs JOIN chapitres_complets ON created_by = username

@@ -1,4 +1,4 @@
-\echo '== 7. Uninstall: functions and triggers go, every table and row stays'
+\echo '== 7. Uninstall: functions and triggers are dropped, every table and row stays'
 \echo
 SELECT count(*) AS chapters FROM chapitres_complets;
 SET client_min_messages = warning;

@@ -92,8 +92,8 @@ SELECT cmp_ok((
 	'>=', (SELECT bytes::numeric FROM catalogue.cache_stats WHERE form = 'rows' AND scope IS NULL),
 	'an entry takes at most 1.4 of its values');
 
--- Memory of the backend: nothing is left by fills and invalidations.
-CREATE FUNCTION pg_temp.fill(times integer) RETURNS void LANGUAGE plpgsql AS $$
+-- Memory of the backend: nothing is left by loads and invalidations.
+CREATE FUNCTION pg_temp.load(times integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. times LOOP
 		PERFORM FROM cached_lookups('ucad');
@@ -109,11 +109,11 @@ $$;
 CREATE FUNCTION pg_temp.memory(pattern text) RETURNS bigint LANGUAGE sql AS $$
 	SELECT coalesce(sum(total_bytes), 0)::bigint FROM pg_backend_memory_contexts WHERE name LIKE pattern
 $$;
-SELECT pg_temp.fill(50) \g /dev/null
-CREATE TEMP TABLE fills AS SELECT pg_temp.memory('%') AS bytes, pg_temp.memory('catalogue lookup%') AS ours;
-SELECT pg_temp.fill(2000) \g /dev/null
-SELECT cmp_ok(pg_temp.memory('catalogue lookup%'), '<=', (SELECT ours FROM fills), 'fills leave nothing in the cache''s memory');
-SELECT cmp_ok(pg_temp.memory('%'), '<', (SELECT bytes FROM fills) + 256 * 1024, 'nor elsewhere in the backend');
+SELECT pg_temp.load(50) \g /dev/null
+CREATE TEMP TABLE loads AS SELECT pg_temp.memory('%') AS bytes, pg_temp.memory('catalogue lookup%') AS cache;
+SELECT pg_temp.load(2000) \g /dev/null
+SELECT cmp_ok(pg_temp.memory('catalogue lookup%'), '<=', (SELECT cache FROM loads), 'loads leave nothing in the cache''s memory');
+SELECT cmp_ok(pg_temp.memory('%'), '<', (SELECT bytes FROM loads) + 256 * 1024, 'nor elsewhere in the backend');
 
 -- The bound holds for a thousand scopes, in bytes truly allocated.
 SET catalogue.cache_size = '256kB';

@@ -10,7 +10,7 @@ CREATE EXTENSION catalogue;
 BEGIN;
 SELECT plan(63);
 
--- The application's owner, a member of his role, and somebody else.
+-- The application's owner, a member of that role, and a third role.
 CREATE ROLE contracts_owner;
 CREATE ROLE contracts_member IN ROLE contracts_owner;
 CREATE ROLE contracts_stranger;
@@ -153,26 +153,26 @@ SAVEPOINT without_outbox;
 DROP TABLE app.deleted_files, app.professor_purges CASCADE;
 SET ROLE contracts_stranger;
 SELECT throws_ok($$SELECT * FROM catalogue.attach('app', '{"professors": {"relation": "mine"}, "chapters": null, "lookups": null}')$$,
-	'42501', NULL, 'nor where the outbox is gone: the functions are another''s');
+	'42501', NULL, 'nor where the outbox was dropped: the functions are another''s');
 RESET ROLE;
 ROLLBACK TO without_outbox;
 
--- A schema of his own, and bindings that attach() would not have made.
-CREATE SCHEMA his AUTHORIZATION contracts_stranger;
+-- A schema of the stranger's own, and bindings that attach() would not have made.
+CREATE SCHEMA theirs AUTHORIZATION contracts_stranger;
 SET ROLE contracts_stranger;
-CREATE TABLE his.professeurs (id int PRIMARY KEY, username text UNIQUE);
-CREATE VIEW his.vue AS SELECT * FROM his.professeurs;
-SELECT count(*) AS rows FROM catalogue.attach('his') \gset
-SELECT throws_ok(format($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
+CREATE TABLE theirs.professeurs (id int PRIMARY KEY, username text UNIQUE);
+CREATE VIEW theirs.vue AS SELECT * FROM theirs.professeurs;
+SELECT count(*) AS rows FROM catalogue.attach('theirs') \gset
+SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
 	'app.professeurs'::regclass::oid), '42501', 'must be owner of table professeurs', 'a forged binding to another''s table');
-SELECT throws_ok(format($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "files": [{"relation": %s, "column": "x"}]}')$$,
+SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "files": [{"relation": %s, "column": "x"}]}')$$,
 	'pg_catalog.pg_authid'::regclass::oid), '42501', NULL, 'and to a system catalog');
-SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "professors": {"relation": 1, "id": "id", "username": "username"}}')$$,
+SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "professors": {"relation": 1, "id": "id", "username": "username"}}')$$,
 	'42809', 'only tables can be bound', 'and to a table that is not there yet');
-SELECT throws_ok(format($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
-	'his.vue'::regclass::oid), '42809', 'only tables can be bound', 'and to a view');
-SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '[]')$$, '23502', NULL, 'and of another form');
-SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "lookups": {"relation": 1}}')$$, '22023', NULL,
+SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
+	'theirs.vue'::regclass::oid), '42809', 'only tables can be bound', 'and to a view');
+SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '[]')$$, '23502', NULL, 'and of another form');
+SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "lookups": {"relation": 1}}')$$, '22023', NULL,
 	'and of another form below');
 SELECT is((SELECT count(*) FROM catalogue.attachment), 2::bigint, 'none of which changed anything');
 
@@ -184,13 +184,13 @@ CREATE DOMAIN pg_temp.regclass AS text;
 CREATE DOMAIN pg_temp.integer AS text;
 CREATE FUNCTION pg_temp.format(text, VARIADIC text[]) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''planted''; END';
 CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''planted''; END';
-SELECT set_eq($$SELECT DISTINCT status FROM catalogue.attach('his')$$, ARRAY['found', 'advice'],
+SELECT set_eq($$SELECT DISTINCT status FROM catalogue.attach('theirs')$$, ARRAY['found', 'advice'],
 	'planted temporary objects are not found');
-SELECT lives_ok($$SELECT * FROM catalogue.detach('his')$$, 'nor when detaching');
-SELECT lives_ok($$SELECT * FROM catalogue.attach('his')$$, 'nor when attaching anew');
+SELECT lives_ok($$SELECT * FROM catalogue.detach('theirs')$$, 'nor when detaching');
+SELECT lives_ok($$SELECT * FROM catalogue.attach('theirs')$$, 'nor when attaching again');
 ROLLBACK TO planted;
 SET ROLE contracts_owner;
-SELECT set_eq($$SELECT schema_name::text FROM catalogue.doctor() WHERE status = 'ok'$$, ARRAY['app', 'his'], 'both are well');
+SELECT set_eq($$SELECT schema_name::text FROM catalogue.doctor() WHERE status = 'ok'$$, ARRAY['app', 'theirs'], 'both are ok');
 RESET ROLE;
 
 -- The owner without CREATE on the schema.
@@ -220,7 +220,7 @@ SET ROLE contracts_member;
 SELECT count(*) AS rows FROM catalogue.detach('app') \gset
 DROP TABLE app.deleted_files, app.professor_purges CASCADE;
 SELECT count(*) AS rows FROM catalogue.attach('app') \gset
-SELECT set_eq('owners', ARRAY['contracts_owner'], 'so does a member of his role');
+SELECT set_eq('owners', ARRAY['contracts_owner'], 'so does a member of that role');
 RESET ROLE;
 
 --

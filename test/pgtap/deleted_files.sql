@@ -38,12 +38,12 @@ UPDATE deleted_files SET state = 'taken', attempts = 8, taken_by = '3' WHERE pat
 SELECT retry_deleted_file('c', NULL) \g /dev/null
 SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''c''', $$VALUES ('queued', 9)$$,
 	'taken by a transaction that is over: attempts survive');
-SELECT retry_deleted_file('forgotten', 'late') \g /dev/null
-SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''forgotten''', $$VALUES ('queued', 1)$$,
-	'a path that nobody knows is not lost');
-UPDATE deleted_files SET state = 'taken', taken_by = '3' WHERE path = 'forgotten';
+SELECT retry_deleted_file('absent', 'late') \g /dev/null
+SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''absent''', $$VALUES ('queued', 1)$$,
+	'a path that the outbox does not have is not lost');
+UPDATE deleted_files SET state = 'taken', taken_by = '3' WHERE path = 'absent';
 SELECT take_deleted_files() \g /dev/null
-SELECT is_empty('SELECT FROM deleted_files WHERE path = ''forgotten''', 'what a committed taker took is forgotten');
+SELECT is_empty('SELECT FROM deleted_files WHERE path = ''absent''', 'what a committed taker took is removed');
 
 -- A worker's rights: SELECT, UPDATE and DELETE
 CREATE ROLE catalogue_test_worker;
@@ -55,7 +55,7 @@ SELECT throws_ok($$SELECT retry_deleted_file('unknown', 'busy')$$, '42501', 'per
 RESET ROLE;
 GRANT UPDATE ON deleted_files TO catalogue_test_worker;
 SET LOCAL ROLE catalogue_test_worker;
-SELECT lives_ok($$SELECT retry_deleted_file('unknown', 'busy')$$, '... and no INSERT, also for a path that nobody knows');
+SELECT lives_ok($$SELECT retry_deleted_file('unknown', 'busy')$$, '... and no INSERT, also for a path that the outbox does not have');
 RESET ROLE;
 SELECT results_eq('SELECT state, attempts FROM deleted_files WHERE path = ''unknown''', $$VALUES ('queued', 1)$$,
 	'... which is queued');

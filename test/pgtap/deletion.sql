@@ -1,5 +1,5 @@
 -- The contract of the deletion: errors, rights, triggers, the actions of keys,
--- files, and the proof that a skipped check was needless.
+-- files, and that a skipped RI trigger was redundant.
 -- Needs a database with pgTAP in it and without the extension.
 
 BEGIN;
@@ -56,7 +56,7 @@ SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', NULL,
 RESET ROLE;
 GRANT DELETE ON commentaires, notifications TO catalogue_test_secretary;
 SET LOCAL ROLE catalogue_test_secretary;
-SELECT lives_ok('SELECT delete_professor_batch(''p1'')', 'cascades go with the rights of the tables'' owner');
+SELECT lives_ok('SELECT delete_professor_batch(''p1'')', 'cascades have the rights of the tables'' owner');
 SELECT throws_ok('SELECT take_deleted_files()', '42501', 'permission denied for table deleted_files',
 				 'files need rights on the outbox');
 RESET ROLE;
@@ -83,7 +83,7 @@ CREATE POLICY own ON professeurs FOR DELETE USING (username <> 'p1');
 GRANT SELECT, DELETE ON professeurs, chapitres_complets, commentaires, notifications TO catalogue_test_secretary;
 SET LOCAL ROLE catalogue_test_secretary;
 SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42501', NULL, 'a policy that keeps the professor');
-SELECT lives_ok('SELECT delete_professor_batch(''p2'')', 'a policy that lets him go');
+SELECT lives_ok('SELECT delete_professor_batch(''p2'')', 'a policy that does not keep the professor');
 RESET ROLE;
 ALTER TABLE commentaires ENABLE ROW LEVEL SECURITY;
 SET LOCAL ROLE catalogue_test_secretary;
@@ -136,8 +136,8 @@ CREATE INDEX ON notifications (chapitre_id);
 SELECT pg_temp.deletes_alike(5);
 ROLLBACK TO deletion;
 
--- Statements: none takes more than a batch, also where it asks an index for the
--- children of several parents, or of one that has many
+-- Statements: none deletes more than a batch, also where it asks an index for the
+-- rows that reference several chapters, or one that has many
 
 INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
 SELECT 't', 3, 'etudiant', i, 'n' FROM generate_series(1, 40) AS i;
@@ -178,7 +178,7 @@ SELECT is_empty('SELECT s.relname FROM pg_stat_xact_user_tables AS s JOIN scans 
 	'no table is read whole where there is an index');
 ROLLBACK TO deletion;
 
--- The check that is skipped would look for each chapter's comments once more,
+-- The RI trigger that is skipped would look for each chapter's comments once more,
 -- and have to read the whole table for it
 
 CREATE FUNCTION pg_temp.reads(skip text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -193,7 +193,7 @@ $$;
 SAVEPOINT checks;
 SELECT pg_temp.reads('on') AS reads \gset
 ROLLBACK TO checks;
-SELECT is(pg_temp.reads('off') - :reads, 10::bigint, 'ten chapters, ten checks skipped');
+SELECT is(pg_temp.reads('off') - :reads, 10::bigint, 'ten chapters, ten RI triggers skipped');
 ROLLBACK TO deletion;
 
 -- Triggers
@@ -214,7 +214,7 @@ SELECT results_eq('SELECT relation, count(*), count(DISTINCT id) FROM audit GROU
 	'an audit trigger fires once a row');
 ROLLBACK TO deletion;
 
--- A trigger that makes a new child of the chapter whose comments go.
+-- A trigger that adds a comment to the chapter whose comments are deleted.
 CREATE FUNCTION comment_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF OLD.texte = 't' THEN
@@ -225,12 +225,12 @@ BEGIN
 END
 $$;
 CREATE TRIGGER again AFTER DELETE ON commentaires FOR EACH ROW EXECUTE FUNCTION comment_again();
-SELECT lives_ok('SELECT delete_professor_batch(''p1'', 4)', 'a trigger that makes new children');
+SELECT lives_ok('SELECT delete_professor_batch(''p1'', 4)', 'a trigger that adds referencing rows');
 SELECT is((SELECT count(*) FROM commentaires WHERE chapitre_id NOT IN (SELECT id FROM chapitres_complets)),
-		  0::bigint, '... leaves no orphan: its edge is not proven');
+		  0::bigint, '... leaves no orphan: the RI trigger is not redundant');
 ROLLBACK TO deletion;
 
--- A trigger that keeps count on the chapters: their rows move while we work.
+-- A trigger that keeps count on the chapters: their rows move during the deletion.
 ALTER TABLE chapitres_complets ADD comments integer DEFAULT 0;
 CREATE FUNCTION count_comments() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -242,7 +242,7 @@ CREATE TRIGGER counts AFTER DELETE ON commentaires FOR EACH ROW EXECUTE FUNCTION
 SELECT pg_temp.deletes_alike(4);
 ROLLBACK TO deletion;
 
--- A trigger that keeps the professor: nothing may go.
+-- A trigger that keeps the professor: nothing may be deleted.
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER keep BEFORE DELETE ON professeurs FOR EACH ROW EXECUTE FUNCTION keep();
 SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '27000', NULL, 'a trigger that keeps the professor');
@@ -256,7 +256,7 @@ SELECT results_eq('SELECT relation::text, row_count FROM preview_professor_delet
 	$$VALUES ('favourites', 1::bigint)$$, 'the preview says what blocks');
 SELECT throws_ok('SELECT delete_professor_batch(''p1'', 2)', '23503', NULL, 'a NO ACTION key blocks');
 SELECT is((SELECT count(*) FROM commentaires) + (SELECT count(*) FROM deleted_files), 300::bigint,
-		  '... and nothing has gone');
+		  '... and nothing is deleted');
 ROLLBACK TO deletion;
 
 -- Partitions, keys of two columns and a SET DEFAULT key
@@ -276,7 +276,7 @@ SELECT results_eq($$SELECT relation::text, action, row_count FROM delete_profess
 	'partitions count as their table');
 ROLLBACK TO deletion;
 
--- A partitioned parent, and one of its partitions that is referred to by itself
+-- A partitioned table that is referenced, and one of its partitions by itself
 
 CREATE TABLE lessons (prof integer REFERENCES professeurs ON DELETE CASCADE, nr integer, PRIMARY KEY (prof, nr))
 	PARTITION BY LIST (prof);

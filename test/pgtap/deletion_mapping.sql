@@ -2,7 +2,7 @@
 -- refuses, and what user triggers and other modules do meanwhile.
 -- Needs a database with pgTAP in it and without the extension.
 
--- A module that was loaded before ours and hooks the executor too.
+-- A module that was loaded before the extension and hooks the executor too.
 LOAD 'auto_explain';
 SET auto_explain.log_min_duration = 0;
 SET auto_explain.log_nested_statements = on;
@@ -41,7 +41,7 @@ SELECT delete_professor_batch('p1', 7) \g /dev/null
 SELECT set_eq('SELECT id FROM commentaires', 'TABLE staying', 'comments by an id of type text');
 ROLLBACK TO deletion;
 
--- Columns that the mapping names are gone
+-- Columns that the mapping names were renamed
 
 ALTER TABLE commentaires RENAME auteur_id TO author;
 SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42703', 'column "auteur_id" of relation "commentaires" does not exist',
@@ -126,10 +126,10 @@ END
 $$;
 CREATE TRIGGER draft AFTER DELETE ON chapitres_complets FOR EACH ROW EXECUTE FUNCTION drop_draft();
 SELECT results_eq($$SELECT action, row_count FROM delete_professor_batch('p1', 3) WHERE relation = 'drafts'::regclass$$,
-	$$VALUES ('delete', 10::bigint)$$, 'what a trigger deletes elsewhere is told');
+	$$VALUES ('delete', 10::bigint)$$, 'what a trigger deletes elsewhere is reported');
 ROLLBACK TO deletion;
 
--- What the server's own triggers set, where a cycle keeps us from it, is counted
+-- What the server's own triggers set, where a cycle leaves it to them, is counted
 
 ALTER TABLE commentaires ADD answers integer REFERENCES commentaires ON DELETE SET NULL;
 UPDATE commentaires SET answers = (SELECT min(id) FROM commentaires WHERE chapitre_id = 3)
@@ -139,8 +139,8 @@ SELECT results_eq($$SELECT action, row_count FROM delete_professor_batch('p1', 1
 	'answers that lost their comment');
 ROLLBACK TO deletion;
 
--- A default that is the very key that goes; a row made when its chapter is all
--- but gone: no check is skipped
+-- A default that is the very key that is deleted; a row that is added just before
+-- its chapter is deleted: no RI trigger is skipped
 
 CREATE TABLE marks (prof integer DEFAULT 1 REFERENCES professeurs ON DELETE SET DEFAULT);
 INSERT INTO marks VALUES (1);

@@ -1,5 +1,5 @@
--- What a session keeps is dropped, with its plans, once what it was read from
--- has changed or is gone.
+-- What a session caches is dropped, with its plans, once what it was read from
+-- has changed or was dropped.
 SET client_min_messages = warning;
 SELECT plan(14);
 
@@ -23,7 +23,7 @@ INSERT INTO app.chapitres_complets (universite_id, ufr_id, filiere_id, matiere_i
 CREATE TABLE app.contexts (change text, n bigint);
 
 -- Makes a change eight times, each in a transaction of its own that ends with
--- every kind of call, and notes how many memory contexts of ours and saved plans
+-- every kind of call, and notes how many memory contexts of the extension and saved plans
 -- this session has, once it has warmed up.
 CREATE PROCEDURE app.repeat(change text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,7 +73,7 @@ SELECT is((SELECT count(*) FROM renamed.cached_lookups()), 3::bigint, 'cached lo
 SELECT is((SELECT sum(row_count) FROM renamed.delete_professor_batch('p36')), 2::numeric, 'a deletion follows it');
 ALTER SCHEMA renamed RENAME TO app;
 
--- A function that is gone takes its feed along, one that is kept till then.
+-- A dropped function takes its feed along, one that is kept till then.
 SET debug_discard_caches = 0;
 CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed';
 DROP FUNCTION app.recent_chapters(varchar[], integer, integer, timestamp);
@@ -84,7 +84,7 @@ SELECT is((SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'catalog
 RESET debug_discard_caches;
 SELECT count(*) FROM catalogue.attach('app');
 
--- What the configuration names can be gone.
+-- What the configuration names can have been dropped.
 BEGIN;
 SAVEPOINT dropped;
 DROP TABLE app.professor_purges CASCADE;
@@ -100,7 +100,7 @@ ROLLBACK TO dropped;
 ALTER TABLE app.commentaires RENAME TO gone;
 DROP TABLE app.gone CASCADE;
 SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p38')$$, '42P01', NULL,
-	'a table of the mapping that is gone is named as such');
+	'a table of the mapping that was dropped is named as such');
 ROLLBACK TO dropped;
 DROP TABLE app.professeurs CASCADE;
 SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p38')$$, '42P01', NULL,

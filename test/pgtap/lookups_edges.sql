@@ -17,19 +17,19 @@ SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
 
--- Two writes in a transaction, with a fill between
+-- Two writes in a transaction, with a load between
 
-SELECT results_eq('SELECT nom FROM cached_lookups(''u'') WHERE kind = ''ufr''', $$VALUES ('f')$$, 'a fill');
+SELECT results_eq('SELECT nom FROM cached_lookups(''u'') WHERE kind = ''ufr''', $$VALUES ('f')$$, 'a load');
 BEGIN;
 UPDATE ufrs SET nom = 'first';
 SELECT count(*) FROM cached_lookups() \g /dev/null
 UPDATE ufrs SET nom = 'second';
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('second')$$,
-	'own second write, after a fill that saw the first');
+	'own second write, after a load that saw the first');
 ROLLBACK;
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('f')$$, 'undone');
 
--- A fill in a subtransaction that rolls back, before our trigger has told
+-- A load in a subtransaction that rolls back, before the extension's trigger has fired
 
 CREATE FUNCTION read_then_fail() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -41,12 +41,12 @@ CREATE TRIGGER a_first AFTER INSERT ON filieres FOR EACH ROW EXECUTE FUNCTION re
 SELECT catalogue.cache_reset() \g /dev/null
 BEGIN;
 SELECT throws_ok($$INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('never', 'x', 'x', 'f')$$, 'P0001', NULL,
-	'a trigger reads what will not be');
-SELECT is_empty('SELECT FROM cached_lookups() WHERE id = ''never''', 'nobody else does');
+	'a trigger reads what is rolled back');
+SELECT is_empty('SELECT FROM cached_lookups() WHERE id = ''never''', 'no other call does');
 COMMIT;
 DROP TRIGGER a_first ON filieres;
 
--- Attached anew to another column, with the triggers as they were
+-- Attached again to another column, with the triggers as they were
 
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''universite''', $$VALUES ('u')$$, 'by the first mapping');
 ALTER TABLE universites ADD title text DEFAULT 'Title';
@@ -81,7 +81,7 @@ SELECT results_eq('SELECT id FROM cached_lookups() WHERE kind = ''ufr'' AND nom 
 CREATE TABLE known AS SELECT repeat('0', 10000) AS version UNION ALL SELECT version FROM cached_lookups_json();
 SELECT is((SELECT count(*) FROM known AS k, LATERAL cached_lookups_json(NULL, k.version)), 1::bigint, 'long versions are compared too');
 
--- A fill that calls for itself, through a cast: one entry in the end
+-- A load that asks for the same lookups, through a cast: one entry in the end
 
 CREATE TYPE reading AS (value text);
 CREATE FUNCTION as_text(reading) RETURNS text LANGUAGE plpgsql AS $$
@@ -100,13 +100,13 @@ SELECT count(*) FROM catalogue.attach('app', '{"lookups": [{"kind": "universite"
 	{"kind": "ufr", "relation": "ufrs", "parent": "universite_id", "nom": "name"}]}') \g /dev/null
 SET debug_discard_caches = 0;
 SELECT catalogue.cache_reset() \g /dev/null
-SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, 'a fill within a fill');
+SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, 'a load within a load');
 SELECT is((SELECT count(*) FROM catalogue.cache_stats WHERE schema_name IS NOT NULL), 1::bigint, 'one entry of both');
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, '... which is found');
 RESET debug_discard_caches;
 SELECT pg_temp.map_nom('nom') \g /dev/null
 
--- Partitions: changed by themselves, in a way that no trigger tells; more than a few
+-- Partitions: changed by themselves, in a way that no trigger covers; more than a few
 
 CREATE SCHEMA parts;
 CREATE TABLE parts.faculty (id integer PRIMARY KEY, code text, nom text) PARTITION BY RANGE (id);
@@ -149,14 +149,14 @@ ROLLBACK;
 BEGIN;
 ALTER TABLE universites RENAME id TO key;
 SELECT throws_ok('SELECT * FROM cached_lookups(''u'')', '42703', 'column "id" of relation "universites" does not exist',
-	'an id that is gone');
+	'an id column that was dropped');
 ROLLBACK;
 BEGIN;
 DROP TABLE filieres CASCADE;
-SELECT throws_ok('SELECT * FROM cached_lookups()', '42P01', NULL, 'a table that is gone');
+SELECT throws_ok('SELECT * FROM cached_lookups()', '42P01', NULL, 'a table that was dropped');
 ROLLBACK;
 
--- Memory: what was pinned when an error came is let go
+-- Memory: what was pinned when an error was raised is released
 
 SET debug_discard_caches = 0;
 CREATE FUNCTION pg_temp.fail(times integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -176,13 +176,13 @@ SELECT pg_temp.fail(200) \g /dev/null
 SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'catalogue lookup%'), '<=',
 	(SELECT bytes FROM failed), 'errors leave nothing pinned');
 
--- The least recently used goes, and what is in use stays
+-- The least recently used is evicted, and what is in use stays
 
 INSERT INTO ufrs (id, nom, code, universite_id) SELECT 'f' || i, repeat('x', 100), 'c', 'u' FROM generate_series(1, 50) AS i;
 SET catalogue.cache_size = '128kB';
 SELECT catalogue.cache_reset() \g /dev/null
 SELECT count(*) FROM generate_series(1, 600) AS i, LATERAL cached_lookups(CASE WHEN i % 3 = 0 THEN 'u' ELSE 'x' || i END) \g /dev/null
-SELECT cmp_ok(evictions, '>', 200::bigint, 'there was no room for all') FROM catalogue.cache_stats WHERE schema_name IS NULL;
+SELECT cmp_ok(evictions, '>', 200::bigint, 'the cache could not hold all') FROM catalogue.cache_stats WHERE schema_name IS NULL;
 SELECT is((SELECT hits FROM catalogue.cache_stats WHERE scope = 'u'), 199::bigint, 'the one in use was never evicted');
 RESET debug_discard_caches;
 

@@ -39,16 +39,16 @@ BEGIN
 END
 $$;
 \set plain '\'SELECT code FROM app.universites ORDER BY nom COLLATE "C"\''
-\set ours '\'SELECT code FROM app.cached_lookups()\''
+\set cached '\'SELECT code FROM app.cached_lookups()\''
 
 SELECT catalogue.cache_reset() \g /dev/null
-SELECT is(pg_temp.fetched(:ours, current_user, 'regress_lookup_restricted'),
+SELECT is(pg_temp.fetched(:cached, current_user, 'regress_lookup_restricted'),
 	pg_temp.fetched(:plain, current_user, 'regress_lookup_restricted'), 'opened by the owner, from the tables');
 SELECT is((SELECT array_agg(code) FROM app.cached_lookups()), '{DEUX,UN}', 'the owner sees all rows thereafter');
-SELECT is(pg_temp.fetched(:ours, current_user, 'regress_lookup_restricted'), '{DEUX,UN}', 'opened by the owner, from the cache');
-SELECT is(pg_temp.fetched(:ours, 'regress_lookup_restricted', current_user),
+SELECT is(pg_temp.fetched(:cached, current_user, 'regress_lookup_restricted'), '{DEUX,UN}', 'opened by the owner, from the cache');
+SELECT is(pg_temp.fetched(:cached, 'regress_lookup_restricted', current_user),
 	pg_temp.fetched(:plain, 'regress_lookup_restricted', current_user), 'opened by the restricted role');
-SELECT is(pg_temp.fetched(:ours, 'regress_lookup_restricted', current_user), '{UN}', 'which sees its own row');
+SELECT is(pg_temp.fetched(:cached, 'regress_lookup_restricted', current_user), '{UN}', 'which sees its own row');
 
 -- Row-level security that is enabled between a cursor's opening and its first row.
 ALTER TABLE app.universites DISABLE ROW LEVEL SECURITY;

@@ -1,5 +1,5 @@
 -- recent_chapters at the edges: values, collations and indexes that must not
--- mislead it, what it owes the server's statistics, and what a rescan leaves.
+-- mislead it, the statistics that it keeps, and the memory that a rescan leaves.
 -- Needs a database with pgTAP in it and without the extension.
 
 BEGIN;
@@ -53,7 +53,7 @@ SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('f7')$$),
 	'no index has the order (filiere, created_at DESC NULLS LAST, id DESC)', 'a partial index is none');
 ROLLBACK TO feed;
 
--- A domain that refuses NULL, in a column that nobody asked for, without an index
+-- A domain that refuses NULL, in a column that is not asked for, without an index
 
 CREATE DOMAIN given AS text NOT NULL;
 ALTER TABLE chapters ADD remark given DEFAULT 'none';
@@ -93,7 +93,7 @@ SELECT is(scans - :before_scans, 1::bigint, '... of one scan') FROM pg_temp.inde
 SELECT is(fetched - :before_fetched, :rows::bigint, '... whose rows are counted') FROM pg_temp.index_scans();
 ROLLBACK TO feed;
 
--- A saved plan goes when the table's statistics change.
+-- A saved plan is replanned when the table's statistics change.
 
 CREATE FUNCTION pg_temp.rows_expected() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

@@ -70,5 +70,5 @@ SELECT is((SELECT array_agg((r).id) FROM (SELECT far.recent_chapters('f7', 3) AS
 SELECT is((SELECT titre FROM far.recent_chapters('f7', 1)), (SELECT titre FROM public.chapters WHERE id = (pg_temp.ids($$ 'f7', 1 $$))[1]),
 	'other columns');
 SELECT throws_ok($$ SELECT * FROM far.recent_chapters('f7', before_id => -1) $$, 'P0002', NULL, 'a chapter that is not there');
-SELECT is((SELECT count(*) FROM far.recent_chapters('f7', 10) JOIN public.chapters USING (id)), 10::bigint, 'joined with a table of ours');
+SELECT is((SELECT count(*) FROM far.recent_chapters('f7', 10) JOIN public.chapters USING (id)), 10::bigint, 'joined with a local table');
 SELECT * FROM finish();

@@ -1,5 +1,5 @@
 /*
- * The property that paging lives by: for any data, the pages of a feed one
+ * The property that paging relies on: for any data, the pages of a feed one
  * after the other are the plain ordered query, nothing repeated and nothing
  * left out, whatever the page size and however a call is run.
  *
@@ -7,7 +7,7 @@
  * fifth undated; dead rows of deletions; two tenants that share their
  * filieres' names, one of them with its columns in another order, other types,
  * and an index read backward.  All is drawn from a seed, which the test's name
- * tells.
+ * shows.
  */
 SET client_min_messages = warning;
 SET jit = off;	-- a disabled scan looks too costly not to compile
@@ -25,7 +25,7 @@ CREATE FUNCTION pg_temp.draw(key text, n integer) RETURNS integer LANGUAGE sql I
 	SELECT mod(('x' || left(md5(key), 7))::bit(28)::integer, n);
 $$;
 
-/* Fills both tenants anew from a seed; the filieres asked for are a, b and c of many. */
+/* Fills both tenants from a seed; the filieres asked for are a, b and c of many. */
 CREATE FUNCTION pg_temp.fill(seed integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	DROP INDEX IF EXISTS first_tenant.feed, second_tenant.feed;
@@ -56,11 +56,11 @@ $$;
 /*
  * All pages of a feed, one after the other.  Each begins after the last
  * chapter of the one before, by its id, or by its id and time in every other
- * page where it has one.  A walk that goes in circles ends after 2,000 pages.
+ * page where it has one.  2,000 pages are enough: beyond, they repeat themselves.
  */
-CREATE FUNCTION pg_temp.walk(tenant text, filieres text, page_size integer) RETURNS text[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.pages(tenant text, filieres text, page_size integer) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
-	walked text[] := '{}';
+	ids text[] := '{}';
 	page text[];
 	last_at text;
 	at_argument text;
@@ -69,13 +69,13 @@ BEGIN
 		at_argument := CASE WHEN i % 2 = 0 AND last_at IS NOT NULL THEN format(', before_at => %L', last_at) ELSE '' END;
 		EXECUTE format('SELECT array_agg(id::text), (array_agg(created_at::text))[count(*)]
 			FROM %I.recent_chapters(%s, %s, before_id => %L%s)',
-			tenant, filieres, page_size, walked[cardinality(walked)], at_argument)
+			tenant, filieres, page_size, ids[cardinality(ids)], at_argument)
 		INTO page, last_at;
 		EXIT WHEN page IS NULL;
-		walked := walked || page;
+		ids := ids || page;
 		EXIT WHEN cardinality(page) < page_size;
 	END LOOP;
-	RETURN walked;
+	RETURN ids;
 END
 $$;
 
@@ -105,7 +105,7 @@ BEGIN
 END
 $$;
 
-/* Sees to it that calls are run in one of the three ways. */
+/* Has calls run in one of the three ways. */
 CREATE FUNCTION pg_temp.run_as(way text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('catalogue.enable_stream', CASE way WHEN 'function scan' THEN 'off' ELSE 'on' END, true);
@@ -143,7 +143,7 @@ BEGIN
 				want := pg_temp.ordered(tenant, filieres);
 				RETURN NEXT cmp_ok(cardinality(want), '>', 20, format('seed %s, %s, %s: has chapters', seed, tenant, filieres));
 				FOREACH page_size IN ARRAY ARRAY[1, 7, 100] LOOP
-					RETURN NEXT is(pg_temp.walk(tenant, argument, page_size), want,
+					RETURN NEXT is(pg_temp.pages(tenant, argument, page_size), want,
 						format('seed %s, %s, %s, %s: pages of %s', seed, tenant, filieres, way, page_size));
 				END LOOP;
 			END LOOP;
@@ -157,12 +157,12 @@ SELECT pg_temp.properties(1, '{stream,function scan,executor}');
 SELECT pg_temp.properties(2, '{stream,function scan,executor}');
 
 /*
- * A reader whose chapters are deleted behind him, the last one of each page
- * with them, goes on by position and still meets every chapter once.
+ * A reader whose chapters are deleted once they are read, the last one of each
+ * page with them, continues by position and still gets every chapter once.
  */
-CREATE FUNCTION pg_temp.walk_deleting(page_size integer) RETURNS text[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.pages_deleting(page_size integer) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
-	walked text[] := '{}';
+	ids text[] := '{}';
 	page text[];
 	at timestamp;
 	last integer;
@@ -175,16 +175,16 @@ BEGIN
 			FROM first_tenant.recent_chapters('a', page_size, last, at)) AS p
 		WHERE created_at IS NOT NULL;
 		EXIT WHEN page IS NULL;
-		walked := walked || page;
+		ids := ids || page;
 		DELETE FROM first_tenant.chapters WHERE id::text = ANY (page);
 	END LOOP;
-	RETURN walked;
+	RETURN ids;
 END
 $$;
 SAVEPOINT before_deletions;
 CREATE TEMP TABLE dated AS
 SELECT array_agg(id::text ORDER BY created_at DESC, id DESC) AS ids FROM first_tenant.chapters WHERE filiere = 'a' AND created_at IS NOT NULL;
-SELECT is(pg_temp.walk_deleting(7), ids, 'pages deleted as they are read: none repeated, none skipped') FROM dated;
+SELECT is(pg_temp.pages_deleting(7), ids, 'pages deleted as they are read: none repeated, none skipped') FROM dated;
 SELECT is((SELECT count(*) FROM first_tenant.recent_chapters('a', 1000) WHERE created_at IS NOT NULL), 0::bigint,
 	'and nothing dated is left');
 ROLLBACK TO before_deletions;

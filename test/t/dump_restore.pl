@@ -49,7 +49,7 @@ $node->safe_psql(
 	SELECT catalogue.attach('L''été', '{"chapters": {"relation": "\"Cours\"", "id": "no",
 		"filiere": "Filière", "created_at": "le", "author": null}, "professors": null,
 		"lookups": [{"kind": "campus", "relation": "campus"}]}', create_indexes => true);
-	-- an attachment that died with its schema is not dumped
+	-- an attachment whose schema was dropped is not dumped
 	CREATE SCHEMA morte;
 	SELECT catalogue.create_tables('morte');
 	SELECT catalogue.attach('morte');
@@ -85,7 +85,7 @@ my %queries = (
 $queries{'the configuration'} =~ s/SELECT \* FROM catalogue.lookup/SELECT attachment, ordinal, relation, kind, id, code, nom, parent FROM catalogue.lookup/;
 my %expected = map { $_ => $node->safe_psql('source', $queries{$_}) } keys %queries;
 is($expected{'the feed'}, 'Chapitre 3,Chapitre 2', 'the source works');
-is($expected{'the doctor'}, "L'été|ok\napp|ok", 'the source is well');
+is($expected{'the doctor'}, "L'été|ok\napp|ok", 'the source is ok');
 
 # works_like_source NODE DATABASE NAME
 sub works_like_source
@@ -104,7 +104,7 @@ sub works_like_source
 			UPDATE app.ufrs SET nom = 'Autre';
 			SELECT nom FROM app.cached_lookups() WHERE kind = 'ufr';
 			UPDATE app.ufrs SET nom = 'Sciences'}),
-		"3\nAutre", "$name: a change is announced");
+		"3\nAutre", "$name: a change invalidates cached lookups");
 	$where->safe_psql($database, q{DROP EXTENSION catalogue});
 	is($where->safe_psql($database, q{SELECT count(*) FROM app.chapitres_complets, app.deleted_files}),
 		'3', "$name: DROP EXTENSION leaves the rows");
@@ -135,8 +135,8 @@ is( $node->safe_psql('schema_only', q{SELECT count(*) FROM app.recent_chapters('
 	'0', 'schema only: the functions work');
 
 # The owner of a database cannot make functions in C nor write the configuration.
-# Where a superuser has made the extension, he restores the rest; attach() makes
-# the functions.
+# Where a superuser has made the extension, the owner restores the rest; attach()
+# makes the functions.
 $node->safe_psql('postgres', 'CREATE DATABASE owned OWNER proprietaire');
 $node->safe_psql('owned', 'CREATE EXTENSION catalogue');
 my ($stdout, $stderr);

@@ -1,4 +1,4 @@
-# The age of a cached entry is measured by a clock that nobody sets: an entry
+# The age of a cached entry is measured by a monotonic clock: an entry
 # expires in time also when the system's clock is set back by an hour.
 #
 # A small library, loaded into the server before the C library, sets the clock.

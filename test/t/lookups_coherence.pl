@@ -121,7 +121,7 @@ $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM cached_lookups()'), 54,
 	'two-phase commit on the standby');
 
-# Nor where no trigger told of it.
+# Nor where a trigger is disabled.
 is($primary->safe_psql('postgres', q{
 	ALTER TABLE ufrs DISABLE TRIGGER catalogue_lookup_changed;
 	BEGIN;
@@ -136,12 +136,12 @@ is($primary->safe_psql('postgres', q{
 # A push for applications that want one.
 is($primary->safe_psql('postgres', q{
 	LISTEN catalogue_lookups;
-	UPDATE universites SET nom = 'quiet';
+	UPDATE universites SET nom = 'without';
 	SELECT 'nothing yet';
 	SET catalogue.notify_lookups = on;
 	BEGIN;
-	UPDATE universites SET nom = 'loud';
-	UPDATE ufrs SET nom = 'loud';
+	UPDATE universites SET nom = 'with';
+	UPDATE ufrs SET nom = 'with';
 	COMMIT;}) =~ s/ from server process with PID \d+\.//r,
 	qq{nothing yet\nAsynchronous notification "catalogue_lookups" received}, 'optional NOTIFY, once a transaction');
 
@@ -153,7 +153,7 @@ $primary->safe_psql('postgres', q{
 	SELECT * FROM catalogue.attach();});
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM cached_lookups()'), 54,
-	'the extension anew on the standby');
+	'the recreated extension on the standby');
 
 if ($bouncer)
 {

@@ -72,7 +72,7 @@ SQL
 			- (SELECT count(*) FROM notifications WHERE chapitre_id IN (SELECT id FROM chapitres_complets WHERE created_by = '$user'))
 			- (SELECT count(*) FROM professeurs WHERE username = '$user')
 			FROM professor_purges WHERE username = '$user'"),
-		't', "$what: progress is what has gone");
+		't', "$what: progress is what was deleted");
 }
 
 # Starts a slow purge in the background and waits until some batches are done.
@@ -143,7 +143,7 @@ SQL
 ($ret, $stdout, $stderr) = $node->psql('postgres', "CALL purge_professor('p4', 100)",
 	connstr => $node->connstr('postgres') . " options='-c client_min_messages=notice'");
 $handle->finish;
-is($$err, '', 'the first of two purges ends well');
+is($$err, '', 'the first of two purges ends without an error');
 like($stderr, qr/waiting for another purge of professor "p4"/, 'the second says that it waits');
 like($stderr, qr/professor "p4" does not exist/, 'and finds nothing left');
 is( $node->safe_psql('postgres', "SELECT count(*) FROM chapitres_complets WHERE created_by = 'p4'"), '0', 'the new chapter went too');
@@ -166,8 +166,8 @@ check_consistency('immediate stop', 'p6');
 $node->safe_psql('postgres', "CALL purge_professor('p6', 100)");
 check_consistency('immediate stop and called again', 'p6');
 
-# Deleted by somebody else while it sleeps, a purge ends well; without the
-# rights that it had, it does not go on.
+# A purge whose professor another session deletes while it sleeps ends without an
+# error; one whose rights are revoked does not continue.
 $node->safe_psql('postgres', <<'SQL');
 INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite)
 SELECT i, 'p' || i, 'x', 'n', 'p', 's' FROM generate_series(7, 8) AS i;
@@ -181,7 +181,7 @@ SQL
 ($handle, $err) = start_purge('p7');
 $node->safe_psql('postgres', "DELETE FROM professeurs WHERE username = 'p7'");
 $handle->finish;
-is($$err, '', 'a purge of a professor who is gone ends well');
+is($$err, '', 'a purge of a professor who was deleted ends without an error');
 is($node->safe_psql('postgres', 'SELECT integrity()'), 'sound', '... with nothing left of them');
 {
 	local $ENV{PGOPTIONS} = '-c role=secretary';

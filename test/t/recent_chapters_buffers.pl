@@ -75,7 +75,7 @@ is(buffers($page), $before, 'a page touches the same number of buffers each time
 $session->query_safe(q{DELETE FROM chapters WHERE filiere = 'f7' AND id > 1000});
 my $dead = buffers($page);
 my $marked = buffers($page);
-cmp_ok($dead, '>', $before + 50, 'the first to pass by looks at the dead rows');
+cmp_ok($dead, '>', $before + 50, 'the first scan reads the dead rows');
 cmp_ok($marked, '<=', $before + 5, 'the next does not: their index entries are marked');
 
 # Buffers that were remembered count as hits.

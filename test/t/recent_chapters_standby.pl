@@ -19,7 +19,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-# Changes on the primary, replayed before we go on.
+# Changes on the primary, replayed before the test continues.
 sub change
 {
 	my ($sql) = @_;
@@ -72,7 +72,7 @@ is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index dropped')
 like($session->query_safe('EXPLAIN (COSTS OFF) EXECUTE page'), qr/Not Streamed/, 'which the plan follows');
 
 change('CREATE INDEX feed ON chapters (filiere, created_at DESC NULLS LAST, id DESC)');
-is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index made again');
+is($session->query_safe('EXECUTE page'), "9000\n2857", 'with the index recreated');
 like($session->query_safe('EXPLAIN (COSTS OFF) EXECUTE page'), qr/Index: feed/, 'which the plan follows too');
 
 # A cursor there keeps its snapshot.
@@ -81,7 +81,7 @@ is($session->query_safe('FETCH 2 FROM c'), "9000\n2857", 'a cursor');
 change(q{DELETE FROM chapters WHERE filiere = 'f7'});
 is($session->query_safe('FETCH 2 FROM c'), "2807\n2757", 'goes on');
 $session->query_safe('COMMIT');
-is($session->query_safe('EXECUTE page'), '', 'and after it the chapters are gone');
+is($session->query_safe('EXECUTE page'), '', 'and after it the chapters are deleted');
 
 # Attached to other tables on the primary.
 change(q{CREATE TABLE lessons (LIKE chapters INCLUDING ALL);
@@ -89,7 +89,7 @@ change(q{CREATE TABLE lessons (LIKE chapters INCLUDING ALL);
 	SELECT FROM catalogue.detach();
 	SELECT FROM catalogue.attach(mapping =>
 		'{"chapters": {"relation": "lessons", "filiere": "filiere", "author": null}}');});
-is($session->query_safe(q{SELECT titre FROM recent_chapters('f7')}), 'the only lesson', 'attached anew');
+is($session->query_safe(q{SELECT titre FROM recent_chapters('f7')}), 'the only lesson', 'attached again');
 
 $session->quit;
 
