@@ -119,7 +119,9 @@ catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 	Oid schema = get_func_namespace(funcid);
 
 	if (!OidIsValid(schema))
-		elog(ERROR, "cache lookup failed for function %u", funcid);
+		ereport(ERROR, /* dropped while the call was under way */
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function with OID %u does not exist", funcid));
 
 	if (dependencies != NULL)
 	{

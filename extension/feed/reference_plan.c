@@ -105,8 +105,6 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
 
-	catalogue_feed_check_types(feed);
-
 	MemSet(reference, 0, sizeof(ReferencePlan));
 	reference->depends_on_role = row_security || stmt->dependsOnRole;
 	reference->rows = plan->plan_rows;
