@@ -119,7 +119,9 @@ catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 	Oid schema = get_func_namespace(funcid);
 
 	if (!OidIsValid(schema))
-		elog(ERROR, "cache lookup failed for function %u", funcid);
+		ereport(ERROR, /* dropped while the call was under way */
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function with OID %u does not exist", funcid));
 
 	if (dependencies != NULL)
 	{
@@ -307,12 +309,17 @@ read_attachment(CachedThing *thing, void *schema)
 static void
 read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
-	Relation rel = table_open(catalogue_member_relid(name), AccessShareLock);
-	Relation index = index_open(catalogue_member_relid(psprintf("%s_pkey", name)), AccessShareLock);
+	Relation rel;
+	Relation index;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
 	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->base.cxt);
+
+	/* Waiting for its lock may have shown that it is gone: then the name says what is. */
+	while ((rel = try_table_open(catalogue_member_relid(name), AccessShareLock)) == NULL)
+		CHECK_FOR_INTERRUPTS();
+	index = index_open(catalogue_member_relid(psprintf("%s_pkey", name)), AccessShareLock);
 
 	ScanKeyInit(&key, CONFIG_ATTACHMENT + 1, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(outbox));

@@ -15,12 +15,15 @@ SPIPlanPtr
 catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes,
 				  int cursor_options)
 {
-	MemoryContextCallback *callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
 	SPIPlanPtr plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
+	MemoryContextCallback *callback;
 
-	if (plan == NULL || SPI_keepplan(plan) != 0)
+	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 
+	/* Not before: what cannot be prepared is tried again, and leaves nothing behind each time. */
+	callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
+	SPI_keepplan(plan);
 	callback->func = free_plan;
 	callback->arg = plan;
 	MemoryContextRegisterResetCallback(cxt, callback);

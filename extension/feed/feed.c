@@ -6,9 +6,8 @@
  * plans that were prepared for it, until what it was read from has changed and
  * the last pin on it is released.
  *
- * Locking: a feed is read without a lock on the table.  Asking for its
- * reference plan takes that lock, and catalogue_feed_check_types() finds out
- * whether the types still hold then.
+ * Locking: whoever pins a feed has locked its table, to the end of the
+ * transaction, and the feed was current after that.
  */
 #include "feed/feed.h"
 
@@ -16,6 +15,8 @@
 #include "query.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -31,15 +32,36 @@ typedef struct FeedSlot
 
 static HTAB *feed_hash = NULL;
 
+static ChapterFeed *current_feed(Oid funcid);
 static void drop_stale_feeds(void);
 static void read_feed(CachedThing *thing, void *funcid);
 static void read_types(ChapterFeed *feed);
 static ColumnType column_type(Oid relid, const char *column);
 pg_noreturn static void report_misfit(const ChapterFeed *feed);
 
-/* The current feed of a function, pinned. */
+/*
+ * The current feed of a function, pinned, and its table locked: what the feed
+ * says of it holds from then on.  Waiting for the lock can bring the message
+ * that the feed has changed meanwhile; its names may be another table's then.
+ */
 ChapterFeed *
 catalogue_feed_pin(CachedPin *pin, Oid funcid)
+{
+	for (;;)
+	{
+		ChapterFeed *feed = current_feed(funcid);
+
+		CHECK_FOR_INTERRUPTS();
+		catalogue_pin(pin, &feed->base);
+		LockRelationOid(feed->relid, AccessShareLock);
+		if (catalogue_is_current(feed->base.dependencies))
+			return feed;
+		catalogue_unpin(pin);
+	}
+}
+
+static ChapterFeed *
+current_feed(Oid funcid)
 {
 	FeedSlot *slot;
 
@@ -64,7 +86,6 @@ catalogue_feed_pin(CachedPin *pin, Oid funcid)
 		slot->feed = feed;
 		MemoryContextSetParent(feed->base.cxt, CacheMemoryContext);
 	}
-	catalogue_pin(pin, &slot->feed->base);
 
 	return slot->feed;
 }
@@ -140,21 +161,6 @@ read_types(ChapterFeed *feed)
 		report_misfit(feed);
 	feed->argument_type = argtypes[ARG_FILIERE];
 	feed->several = feed->argument_type != feed->filiere.oid;
-}
-
-/*
- * Raises unless the table's columns have the types that the feed was read with.
- * To be called once the table is locked, since they were read before it was.
- */
-void
-catalogue_feed_check_types(const ChapterFeed *feed)
-{
-	const Attachment *attachment = feed->attachment;
-
-	if (column_type(feed->relid, attachment->chapters_filiere).oid != feed->filiere.oid ||
-		column_type(feed->relid, attachment->chapters_id).oid != feed->id.oid ||
-		column_type(feed->relid, attachment->chapters_created_at).oid != feed->created_at.oid)
-		report_misfit(feed);
 }
 
 /* What a column's values are; a domain's are those of its base type. */

@@ -52,7 +52,6 @@ typedef struct ChapterFeed
 } ChapterFeed;
 
 extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
-extern void catalogue_feed_check_types(const ChapterFeed *feed);
 extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt,
 										 Oid filiere_type, const char *query);
 extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,

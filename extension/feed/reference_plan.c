@@ -84,12 +84,12 @@ prepare_reference(ChapterFeed *feed)
 {
 	if (feed->reference == NULL)
 	{
-		char *query = catalogue_feed_key_range_query(feed, "*", false, KEY_RANGE_NEWEST);
-		CachedReferencePlan *cached =
-			MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
+		SPIPlanPtr query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
+												  catalogue_feed_key_range_query(feed, "*", false,
+																				 KEY_RANGE_NEWEST));
 
-		cached->query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid, query);
-		feed->reference = cached;
+		feed->reference = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
+		feed->reference->query = query;
 	}
 
 	return feed->reference;
@@ -104,8 +104,6 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
-
-	catalogue_feed_check_types(feed);
 
 	MemSet(reference, 0, sizeof(ReferencePlan));
 	reference->depends_on_role = row_security || stmt->dependsOnRole;

@@ -1,7 +1,7 @@
 -- What a session caches is dropped, with its plans, once what it was read from
 -- has changed or was dropped.
 SET client_min_messages = warning;
-SELECT plan(14);
+SELECT plan(15);
 
 CREATE EXTENSION catalogue;
 CREATE SCHEMA app;
@@ -64,6 +64,33 @@ SELECT is(app.kept(:'nothing'), 'the same', 'calls alone keep nothing more');
 SELECT is(app.kept(:'elsewhere'), 'the same', 'attaching another schema leaves nothing behind');
 SELECT is(app.kept(:'referencing'), 'the same', 'nor does a change of a table that a deletion reaches');
 SELECT is(app.kept(:'chapters'), 'the same', 'nor one of the chapters');
+
+-- Nor does a call that fails, again and again.
+CREATE SCHEMA private;
+ALTER TABLE app.chapitres_complets SET SCHEMA private;
+CREATE ROLE visitor;
+GRANT USAGE ON SCHEMA app TO visitor;
+CREATE FUNCTION app.feed_bytes() RETURNS numeric LANGUAGE sql AS
+	$$SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed'$$;
+CREATE FUNCTION app.fail(times integer) RETURNS numeric LANGUAGE plpgsql SET debug_discard_caches = 0 AS $$
+DECLARE
+	bytes numeric;
+BEGIN
+	FOR i IN 0 .. times LOOP
+		BEGIN
+			SET ROLE visitor;
+			PERFORM id FROM app.recent_chapters('f1', 5);
+		EXCEPTION WHEN insufficient_privilege THEN
+			bytes := coalesce(bytes, app.feed_bytes());
+		END;
+	END LOOP;
+	RETURN app.feed_bytes() - bytes;
+END
+$$;
+SELECT is(app.fail(100), 0::numeric, 'a call that cannot be prepared leaves nothing behind');
+ALTER TABLE private.chapitres_complets SET SCHEMA app;
+DROP OWNED BY visitor;
+DROP ROLE visitor;
 
 -- Names are part of what was read.
 ALTER SCHEMA app RENAME TO renamed;
