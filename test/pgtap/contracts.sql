@@ -8,7 +8,7 @@ CREATE EXTENSION catalogue;
 \pset tuples_only on
 
 BEGIN;
-SELECT plan(63);
+SELECT plan(65);
 
 -- The application's owner, a member of his role, and somebody else.
 CREATE ROLE contracts_owner;
@@ -171,6 +171,9 @@ SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "profess
 	'42809', 'only tables can be bound', 'and to a table that is not there yet');
 SELECT throws_ok(format($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
 	'his.vue'::regclass::oid), '42809', 'only tables can be bound', 'and to a view');
+SELECT throws_ok(format($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "%s": {"relation": %s, "id": "id"}}')$$,
+	section, 'his.professeurs'::regclass::oid), '23514', NULL, section || ' without all of their columns')
+FROM unnest(ARRAY['chapters', 'professors']) AS section;
 SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '[]')$$, '23502', NULL, 'and of another form');
 SELECT throws_ok($$SELECT * FROM catalogue.bind('his', '{"mapping": {}, "lookups": {"relation": 1}}')$$, '22023', NULL,
 	'and of another form below');
