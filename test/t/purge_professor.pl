@@ -132,6 +132,28 @@ $node->safe_psql('postgres', "CALL purge_professor('p10', 11)");
 is($node->safe_psql('postgres', 'SELECT DISTINCT n FROM cleared'), '500', 'a deferred trigger deletes all that it wants to');
 $node->safe_psql('postgres', 'DROP TABLE drafts, cleared; DROP FUNCTION clear_drafts CASCADE; DROP INDEX commentaires_chapitre_id');
 
+# Memory does not grow with the commits, but for a few bytes that the server itself
+# leaves at each.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE memory (i serial, bytes bigint);
+CREATE FUNCTION note_memory() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO app.memory (bytes) SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'SPI Proc';
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER note_memory AFTER DELETE ON chapitres_complets EXECUTE FUNCTION note_memory();
+INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite) VALUES (11, 'p11', 'x', 'n', 'p', 's');
+INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
+SELECT 3000 + i, 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'p11' FROM generate_series(1, 300) AS i;
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+SELECT 't', 3000 + i, 'etudiant', 1, 'n' FROM generate_series(1, 300) AS i, generate_series(1, 2);
+SQL
+$node->safe_psql('postgres', "CALL purge_professor('p11', 1)");
+is( $node->safe_psql('postgres', 'SELECT max(bytes) FILTER (WHERE i > 250) - max(bytes) FILTER (WHERE i <= 50) < 32768 FROM memory'),
+	't', 'memory does not grow with the commits');
+$node->safe_psql('postgres', 'DROP TABLE memory; DROP FUNCTION note_memory CASCADE');
+
 # Cancelled
 my ($handle, $err) = start_purge('p2');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $pid_of->('p2') . ')');
