@@ -33,7 +33,6 @@
 #include "storage/lmgr.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -164,16 +163,17 @@ delete_by_commits(Deletion *deletion)
 
 /*
  * Commits what has been deleted, and locks again what the traversal works on.
- * A purge commits often: the memory that takes is freed each time.
+ *
+ * A purge commits often.  What that takes of memory is freed each time with
+ * connections to SPI of its own: a context of ours would not do, since every
+ * statement leaves the connection's as the current one.
  */
 static void
 commit_batch(Deletion *deletion)
 {
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue purge commit", ALLOCSET_SMALL_SIZES);
-	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-
+	SPI_connect();
 	record_progress(deletion, false);
+	SPI_finish();
 	SPI_commit();
 	deletion->transaction_count++;
 	deletion->pending = 0;
@@ -183,10 +183,9 @@ commit_batch(Deletion *deletion)
 
 	EnsurePortalSnapshotExists();
 	deletion->recorder.subxact = GetCurrentSubTransactionId();
+	SPI_connect();
 	lock_again(deletion);
-
-	MemoryContextSwitchTo(oldcxt);
-	MemoryContextDelete(cxt);
+	SPI_finish();
 }
 
 /*

@@ -286,6 +286,7 @@ collect(Deletion *deletion, Statement *statement)
 		statement->dest = CreateDestReceiver(DestTuplestore);
 		SetTuplestoreDestReceiverParams(statement->dest, store, deletion->cxt, false, NULL, NULL);
 		run_statement(deletion, statement);
+		statement->dest->rDestroy(statement->dest);
 	}
 	PG_CATCH();
 	{

@@ -93,7 +93,7 @@ static List *
 traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 {
 	bool skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
-	List *redundant;
+	List *redundant = NIL;
 	uint64 transaction_count;
 	ListCell *lc;
 
@@ -102,6 +102,7 @@ traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 	do
 	{
 		transaction_count = deletion->transaction_count;
+		list_free(redundant);
 		redundant = NIL;
 		foreach(lc, table->edges)
 		{

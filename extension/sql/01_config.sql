@@ -39,7 +39,12 @@ CREATE TABLE catalogue.attachment (
 	professors regclass,
 	professors_id name,
 	professors_username name,
-	CONSTRAINT attachment_pkey PRIMARY KEY (deleted_files)
+	CONSTRAINT attachment_pkey PRIMARY KEY (deleted_files),
+	-- A table is bound with its columns: the functions rely on it.
+	CONSTRAINT attachment_chapters CHECK (chapters IS NULL
+		OR pg_catalog.num_nulls(chapters_id, chapters_filiere, chapters_created_at) = 0),
+	CONSTRAINT attachment_professors CHECK (professors IS NULL
+		OR pg_catalog.num_nulls(professors_id, professors_username) = 0)
 );
 COMMENT ON TABLE catalogue.attachment IS 'one row for each schema that is attached: the schema of deleted_files';
 

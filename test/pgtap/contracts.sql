@@ -8,7 +8,7 @@ CREATE EXTENSION catalogue;
 \pset tuples_only on
 
 BEGIN;
-SELECT plan(63);
+SELECT plan(65);
 
 -- The application's owner, a member of that role, and a third role.
 CREATE ROLE contracts_owner;
@@ -171,6 +171,9 @@ SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "prof
 	'42809', 'only tables can be bound', 'and to a table that is not there yet');
 SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "professors": {"relation": %s, "id": "id", "username": "username"}}')$$,
 	'theirs.vue'::regclass::oid), '42809', 'only tables can be bound', 'and to a view');
+SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "%s": {"relation": %s, "id": "id"}}')$$,
+	section, 'theirs.professeurs'::regclass::oid), '23514', NULL, section || ' without all of their columns')
+FROM unnest(ARRAY['chapters', 'professors']) AS section;
 SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '[]')$$, '23502', NULL, 'and of another form');
 SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "lookups": {"relation": 1}}')$$, '22023', NULL,
 	'and of another form below');

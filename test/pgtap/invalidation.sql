@@ -1,7 +1,7 @@
 -- What a session caches is dropped, with its plans, once what it was read from
 -- has changed or was dropped.
 SET client_min_messages = warning;
-SELECT plan(15);
+SELECT plan(16);
 
 CREATE EXTENSION catalogue;
 CREATE SCHEMA app;
@@ -15,10 +15,10 @@ INSERT INTO app.ufrs VALUES ('r1', 'R1', 'R1', 'u1');
 INSERT INTO app.filieres VALUES ('f1', 'F1', 'F1', 'r1');
 INSERT INTO app.matieres VALUES ('m1', 'M1', 'M1', 'f1', 'L1', 'S1');
 INSERT INTO app.professeurs (id, username, password_hash, nom, prenom, specialite)
-	SELECT i, to_char(i, 'fm"p"00'), '', '', '', '' FROM generate_series(1, 40) AS i;
+	SELECT i, to_char(i, 'fm"p"00'), '', '', '', '' FROM generate_series(1, 50) AS i;
 INSERT INTO app.chapitres_complets (universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre,
 		chapitre, titre, created_by)
-	SELECT 'u1', 'r1', 'f1', 'm1', 'L1', 'S1', i::text, i::text, to_char(i, 'fm"p"00') FROM generate_series(1, 40) AS i;
+	SELECT 'u1', 'r1', 'f1', 'm1', 'L1', 'S1', i::text, i::text, to_char(i, 'fm"p"00') FROM generate_series(1, 50) AS i;
 
 CREATE TABLE app.contexts (change text, n bigint);
 
@@ -56,14 +56,17 @@ $$;
 \set elsewhere 'SELECT count(*) FROM catalogue.attach(''other'')'
 \set referencing 'ALTER TABLE app.commentaires ALTER texte SET STATISTICS 10'
 \set chapters 'ALTER TABLE app.chapitres_complets ALTER titre SET STATISTICS 10'
+\set outbox 'ALTER TABLE app.deleted_files ALTER path SET STATISTICS 10'
 CALL app.repeat(:'nothing');
 CALL app.repeat(:'elsewhere');
 CALL app.repeat(:'referencing');
 CALL app.repeat(:'chapters');
+CALL app.repeat(:'outbox');
 SELECT is(app.kept(:'nothing'), 'the same', 'calls alone keep nothing more');
 SELECT is(app.kept(:'elsewhere'), 'the same', 'attaching another schema leaves nothing behind');
 SELECT is(app.kept(:'referencing'), 'the same', 'nor does a change of a table that a deletion reaches');
 SELECT is(app.kept(:'chapters'), 'the same', 'nor one of the chapters');
+SELECT is(app.kept(:'outbox'), 'the same', 'nor one of the outbox, on which an attachment depends and a graph does not');
 
 -- Nor does a call that fails, again and again.
 CREATE SCHEMA private;
@@ -97,7 +100,7 @@ ALTER SCHEMA app RENAME TO renamed;
 SELECT is((SELECT count(*) FROM renamed.recent_chapters('f1', 3)), 3::bigint, 'the feed follows a renamed schema');
 SELECT is((SELECT count(*) FROM renamed.recent_chapters(ARRAY['f1'], 3)), 3::bigint, '... of several filières');
 SELECT is((SELECT count(*) FROM renamed.cached_lookups()), 3::bigint, 'cached lookups follow it');
-SELECT is((SELECT sum(row_count) FROM renamed.delete_professor_batch('p36')), 2::numeric, 'a deletion follows it');
+SELECT is((SELECT sum(row_count) FROM renamed.delete_professor_batch('p41')), 2::numeric, 'a deletion follows it');
 ALTER SCHEMA renamed RENAME TO app;
 
 -- A dropped function takes its feed along, one that is kept till then.
@@ -115,22 +118,22 @@ SELECT count(*) FROM catalogue.attach('app');
 BEGIN;
 SAVEPOINT dropped;
 DROP TABLE app.professor_purges CASCADE;
-SELECT is((SELECT sum(row_count) FROM app.delete_professor_batch('p37')), 2::numeric,
+SELECT is((SELECT sum(row_count) FROM app.delete_professor_batch('p42')), 2::numeric,
 	'a deletion does not need the table of purges');
 ROLLBACK TO dropped;
 DROP TABLE app.deleted_files CASCADE;
-SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p38')$$, '55000',
+SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p43')$$, '55000',
 	'schema "app" is not attached', 'a schema without its outbox is not attached');
 SELECT throws_ok($$SELECT * FROM app.recent_chapters('f1')$$, '55000',
 	'schema "app" is not attached', '... for the feed');
 ROLLBACK TO dropped;
 ALTER TABLE app.commentaires RENAME TO gone;
 DROP TABLE app.gone CASCADE;
-SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p38')$$, '42P01', NULL,
+SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p43')$$, '42P01', NULL,
 	'a table of the mapping that was dropped is named as such');
 ROLLBACK TO dropped;
 DROP TABLE app.professeurs CASCADE;
-SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p38')$$, '42P01', NULL,
+SELECT throws_ok($$SELECT * FROM app.delete_professor_batch('p43')$$, '42P01', NULL,
 	'so is the professors table');
 
 SELECT finish();

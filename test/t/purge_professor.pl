@@ -103,6 +103,57 @@ is( $node->safe_psql('postgres', "SELECT phase, percent, running, rows_done = ro
 	'finished|100.0|f|t', 'its progress');
 $node->safe_psql('postgres', 'DROP TRIGGER note ON commentaires; DROP TRIGGER note ON chapitres_complets');
 
+# What a deferred trigger deletes when a batch is committed is not limited to the
+# rows that a statement through the index may delete.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE drafts AS SELECT i FROM generate_series(1, 500) AS i;
+CREATE TABLE cleared (n bigint);
+CREATE FUNCTION clear_drafts() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	DELETE FROM app.drafts;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	INSERT INTO app.cleared VALUES (n);
+	INSERT INTO app.drafts SELECT i FROM generate_series(1, 500) AS i;
+	RETURN NULL;
+END
+$$;
+CREATE INDEX commentaires_chapitre_id ON commentaires (chapitre_id);
+CREATE CONSTRAINT TRIGGER clear_drafts AFTER DELETE ON commentaires DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION clear_drafts();
+INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite) VALUES (10, 'p10', 'x', 'n', 'p', 's');
+INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
+SELECT 2000 + i, 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'p10' FROM generate_series(1, 20) AS i;
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+SELECT 't', 2000 + i, 'etudiant', 1, 'n' FROM generate_series(1, 20) AS i, generate_series(1, 2);
+SQL
+$node->safe_psql('postgres', "CALL purge_professor('p10', 11)");
+is($node->safe_psql('postgres', 'SELECT DISTINCT n FROM cleared'), '500', 'a deferred trigger deletes all that it wants to');
+$node->safe_psql('postgres', 'DROP TABLE drafts, cleared; DROP FUNCTION clear_drafts CASCADE; DROP INDEX commentaires_chapitre_id');
+
+# Memory does not grow with the commits, but for a few bytes that the server itself
+# leaves at each.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE memory (i serial, bytes bigint);
+CREATE FUNCTION note_memory() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO app.memory (bytes) SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'SPI Proc';
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER note_memory AFTER DELETE ON chapitres_complets EXECUTE FUNCTION note_memory();
+INSERT INTO professeurs (id, username, password_hash, nom, prenom, specialite) VALUES (11, 'p11', 'x', 'n', 'p', 's');
+INSERT INTO chapitres_complets (id, universite_id, ufr_id, filiere_id, matiere_id, niveau, semestre, chapitre, titre, created_by)
+SELECT 3000 + i, 'u', 'f', 'l', 'm', 'L1', 'S1', 'c', 't', 'p11' FROM generate_series(1, 300) AS i;
+INSERT INTO commentaires (texte, chapitre_id, auteur_type, auteur_id, auteur_nom)
+SELECT 't', 3000 + i, 'etudiant', 1, 'n' FROM generate_series(1, 300) AS i, generate_series(1, 2);
+SQL
+$node->safe_psql('postgres', "CALL purge_professor('p11', 1)");
+is( $node->safe_psql('postgres', 'SELECT max(bytes) FILTER (WHERE i > 250) - max(bytes) FILTER (WHERE i <= 50) < 32768 FROM memory'),
+	't', 'memory does not grow with the commits');
+$node->safe_psql('postgres', 'DROP TABLE memory; DROP FUNCTION note_memory CASCADE');
+
 # Cancelled
 my ($handle, $err) = start_purge('p2');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $pid_of->('p2') . ')');
