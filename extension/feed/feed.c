@@ -45,7 +45,10 @@ catalogue_feed_pin(CachedPin *pin, Oid funcid)
 
 	if (feed_hash == NULL)
 	{
-		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(FeedSlot)};
+		HASHCTL ctl = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(FeedSlot),
+		};
 
 		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
