@@ -215,7 +215,10 @@ attachment_of_schema(Oid schema)
 
 	if (attachment_hash == NULL)
 	{
-		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(AttachmentSlot)};
+		HASHCTL ctl = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(AttachmentSlot),
+		};
 
 		attachment_hash = hash_create("catalogue attachments", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}

@@ -226,7 +226,10 @@ add_dependency(Dependencies *dependencies, DependencyKind kind, uint32 key)
 		dependencies->items = repalloc(dependencies->items, allocated * sizeof(Dependency));
 		dependencies->allocated = allocated;
 	}
-	dependencies->items[dependencies->n++] = (Dependency){.kind = kind, .key = key};
+	dependencies->items[dependencies->n++] = (Dependency){
+		.kind = kind,
+		.key = key,
+	};
 
 	return true;
 }

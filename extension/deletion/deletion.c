@@ -39,7 +39,10 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	deletion->caller = GetUserId();
 	deletion->funcid = fcinfo->flinfo->fn_oid;
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
-	deletion->recorder = (DeletionRecorder){.funcid = deletion->funcid, .cxt = deletion->cxt};
+	deletion->recorder = (DeletionRecorder){
+		.funcid = deletion->funcid,
+		.cxt = deletion->cxt,
+	};
 	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);
 	if (!OidIsValid(deletion->attachment->professors))
 		ereport(ERROR,

@@ -55,7 +55,10 @@ static char *primary_key_columns(Relation rel);
 DeletionGraph *
 catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 {
-	GraphRequest request = {.funcid = funcid, .lockmode = lockmode};
+	GraphRequest request = {
+		.funcid = funcid,
+		.lockmode = lockmode,
+	};
 	DeletionGraph *graph;
 	MemoryContext oldcxt;
 	ListCell *lc;

@@ -412,7 +412,11 @@ catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action, 
 
 	oldcxt = MemoryContextSwitchTo(recorder->cxt);
 	count = palloc(sizeof(DeletionCount));
-	*count = (DeletionCount){.relid = relid, .action = action, .rows = rows};
+	*count = (DeletionCount){
+		.relid = relid,
+		.action = action,
+		.rows = rows,
+	};
 	recorder->counts = lappend(recorder->counts, count);
 	MemoryContextSwitchTo(oldcxt);
 }

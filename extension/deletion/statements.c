@@ -59,6 +59,12 @@ catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch
 						   bool lock)
 {
 	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
+	Statement	statement = {
+		.relid = edge->referencing->relid,
+		.edge = edge,
+		.referenced = referenced,
+		.nreferenced = referenced->nrows,
+	};
 
 	/* Without an index the planner must see how many keys there are, to hash them. */
 	if (*plan == NULL)
@@ -66,11 +72,9 @@ catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch
 						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 						select_referencing(edge, "", edge->match_any, lock));
 
-	return collect(deletion, &(Statement){.plan = *plan,
-										  .relid = edge->referencing->relid,
-										  .edge = edge,
-										  .referenced = referenced,
-										  .nreferenced = referenced->nrows});
+	statement.plan = *plan;
+
+	return collect(deletion, &statement);
 }
 
 /* Locks those of a batch that still reference the others, and keeps those. */
@@ -78,6 +82,13 @@ void
 catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
 					 DeletionBatch *batch)
 {
+	Statement	statement = {
+		.relid = edge->referencing->relid,
+		.edge = edge,
+		.referenced = referenced,
+		.nreferenced = referenced->nrows,
+		.batch = batch,
+	};
 	Tuplestorestate *locked;
 	TupleTableSlot *slot;
 
@@ -89,12 +100,8 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 									   psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
 												list_length(edge->keys) + 1),
 									   edge->match_hashed, true));
-	locked = collect(deletion, &(Statement){.plan = edge->lock,
-											.relid = edge->referencing->relid,
-											.edge = edge,
-											.referenced = referenced,
-											.nreferenced = referenced->nrows,
-											.batch = batch});
+	statement.plan = edge->lock;
+	locked = collect(deletion, &statement);
 	slot = make_slot(edge->lock);
 	batch->nrows = 0;
 	(void) catalogue_fill_batch(batch, edge->referencing, deletion->batch_size, deletion->cxt,
@@ -108,6 +115,12 @@ uint64
 catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 					   List *redundant)
 {
+	Statement	statement = {
+		.relid = table->relid,
+		.batch = batch,
+		.redundant = redundant,
+	};
+
 	if (batch->nrows == 0)
 		return 0;
 	if (table->delete_batch == NULL)
@@ -116,16 +129,19 @@ catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *
 					psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 table->name));
 
-	return run_statement(deletion, &(Statement){.plan = table->delete_batch,
-												.relid = table->relid,
-												.batch = batch,
-												.redundant = redundant});
+	statement.plan = table->delete_batch;
+
+	return run_statement(deletion, &statement);
 }
 
 /* Sets the keys of a locked batch to null or their default; returns how many. */
 uint64
 catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 {
+	Statement	statement = {
+		.relid = edge->referencing->relid,
+		.batch = batch,
+	};
 	uint64 rows;
 
 	if (batch->nrows == 0)
@@ -135,9 +151,8 @@ catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
 					psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 edge->referencing->name, edge->assignments));
-	rows = run_statement(deletion, &(Statement){.plan = edge->set,
-												.relid = edge->referencing->relid,
-												.batch = batch});
+	statement.plan = edge->set;
+	rows = run_statement(deletion, &statement);
 	catalogue_record_rows(&deletion->recorder, edge->referencing->relid, edge->action, rows);
 
 	return rows;
@@ -158,17 +173,22 @@ uint64
 catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *referenced,
 						  int first, int nreferenced)
 {
+	Statement	statement = {
+		.relid = edge->referencing->relid,
+		.edge = edge,
+		.referenced = referenced,
+		.first = first,
+		.nreferenced = nreferenced,
+		.limit = deletion->batch_size,
+	};
+
 	if (edge->delete_by_index == NULL)
 		edge->delete_by_index =
 			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
 
-	return run_statement(deletion, &(Statement){.plan = edge->delete_by_index,
-												.relid = edge->referencing->relid,
-												.edge = edge,
-												.referenced = referenced,
-												.first = first,
-												.nreferenced = nreferenced,
-												.limit = deletion->batch_size});
+	statement.plan = edge->delete_by_index;
+
+	return run_statement(deletion, &statement);
 }
 
 /* The query of catalogue_delete_by_index(). */
@@ -311,7 +331,10 @@ run_statement(Deletion *deletion, const Statement *statement)
 	const DeletionEdge *edge = statement->edge;
 	int nkeys = edge != NULL ? list_length(edge->keys) : 0;
 	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
-	SPIExecuteOptions options = {.params = params, .dest = statement->dest};
+	SPIExecuteOptions options = {
+		.params = params,
+		.dest = statement->dest,
+	};
 	SavedUser saved;
 	uint64 rows;
 

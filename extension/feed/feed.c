@@ -67,7 +67,10 @@ current_feed(Oid funcid)
 
 	if (feed_hash == NULL)
 	{
-		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(FeedSlot)};
+		HASHCTL ctl = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(FeedSlot),
+		};
 
 		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}

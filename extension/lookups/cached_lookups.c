@@ -410,7 +410,11 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 static void
 pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
 {
-	LookupRequest request = {.attachment = source->attachment, .role = source->role, .form = form};
+	LookupRequest request = {
+		.attachment = source->attachment,
+		.role = source->role,
+		.form = form,
+	};
 	char *scope = NULL;
 
 	if (!universite->isnull)
