@@ -51,8 +51,8 @@
 /* Hash entry; the attachment itself is replaced as a whole. */
 typedef struct AttachmentSlot
 {
-	Oid schema;				/* hash key (must be first) */
-	Attachment *attachment; /* NULL while empty */
+	Oid			schema;			/* hash key (must be first) */
+	Attachment *attachment;		/* NULL while empty */
 } AttachmentSlot;
 
 /* Columns of catalogue.attachment, in order. */
@@ -83,7 +83,7 @@ enum
 
 #define CONFIG_MAX_NATTS 8
 
-typedef void (*ConfigRowReader)(Attachment *attachment, const Datum *values, const bool *isnull);
+typedef void (*ConfigRowReader) (Attachment *attachment, const Datum *values, const bool *isnull);
 
 static HTAB *attachment_hash = NULL;
 
@@ -116,10 +116,10 @@ static List *string_list(Datum array, Oid element_type);
 const Attachment *
 catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 {
-	Oid schema = get_func_namespace(funcid);
+	Oid			schema = get_func_namespace(funcid);
 
 	if (!OidIsValid(schema))
-		ereport(ERROR, /* dropped while the call was under way */
+		ereport(ERROR,			/* dropped while the call was under way */
 				errcode(ERRCODE_UNDEFINED_FUNCTION),
 				errmsg("function with OID %u does not exist", funcid));
 
@@ -152,13 +152,13 @@ catalogue_config_relid(void)
 Datum
 catalogue_bind(PG_FUNCTION_ARGS)
 {
-	const Oid types[] = {OIDOID, NAMEOID, JSONBOID};
+	const Oid	types[] = {OIDOID, NAMEOID, JSONBOID};
 	const NullableDatum args[] = {{.value = ObjectIdGetDatum(GetUserId())},
-								  {.value = PG_GETARG_DATUM(0)},
-								  {.value = PG_GETARG_DATUM(1)}};
+	{.value = PG_GETARG_DATUM(0)},
+	{.value = PG_GETARG_DATUM(1)}};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	SPIExecuteOptions options = {.params = catalogue_make_params(lengthof(types), types, args)};
-	SavedUser saved;
+	SavedUser	saved;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
@@ -211,11 +211,11 @@ static const Attachment *
 attachment_of_schema(Oid schema)
 {
 	AttachmentSlot *slot;
-	bool found;
+	bool		found;
 
 	if (attachment_hash == NULL)
 	{
-		HASHCTL ctl = {
+		HASHCTL		ctl = {
 			.keysize = sizeof(Oid),
 			.entrysize = sizeof(AttachmentSlot),
 		};
@@ -258,7 +258,7 @@ drop_stale_attachments(void)
 
 		if (!catalogue_is_current(attachment->base.dependencies))
 		{
-			CachedPin *pin = MemoryContextAlloc(TopTransactionContext, sizeof(CachedPin));
+			CachedPin  *pin = MemoryContextAlloc(TopTransactionContext, sizeof(CachedPin));
 
 			catalogue_init_pin(pin, TopTransactionContext);
 			catalogue_pin(pin, &attachment->base);
@@ -274,15 +274,15 @@ read_attachment(CachedThing *thing, void *schema)
 {
 	Attachment *attachment = (Attachment *) thing;
 	Dependencies *dependencies = thing->dependencies;
-	char *name;
-	Oid outbox;
+	char	   *name;
+	Oid			outbox;
 
 	attachment->schema = *(Oid *) schema;
 	catalogue_depend_on_relation(dependencies, catalogue_config_relid());
 	catalogue_depend_on_schema(dependencies, attachment->schema);
 
 	name = get_namespace_name(attachment->schema);
-	if (name == NULL) /* dropped while the call was under way */
+	if (name == NULL)			/* dropped while the call was under way */
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_SCHEMA),
 				errmsg("schema with OID %u does not exist", attachment->schema));
@@ -312,14 +312,17 @@ read_attachment(CachedThing *thing, void *schema)
 static void
 read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
-	Relation rel;
-	Relation index;
+	Relation	rel;
+	Relation	index;
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple tuple;
+	HeapTuple	tuple;
 	MemoryContext oldcxt = MemoryContextSwitchTo(attachment->base.cxt);
 
-	/* Waiting for its lock may have shown that it is gone: then the name says what is. */
+	/*
+	 * Waiting for its lock may have shown that it is gone: then the name says
+	 * what is.
+	 */
 	while ((rel = try_table_open(catalogue_member_relid(name), AccessShareLock)) == NULL)
 		CHECK_FOR_INTERRUPTS();
 	index = index_open(catalogue_member_relid(psprintf("%s_pkey", name)), AccessShareLock);
@@ -330,8 +333,8 @@ read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRo
 	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 	{
-		Datum values[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
-		bool isnull[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+		Datum		values[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
+		bool		isnull[Max(ATTACHMENT_NATTS, CONFIG_MAX_NATTS)];
 
 		Assert(RelationGetDescr(rel)->natts <= lengthof(values));
 		heap_deform_tuple(tuple, RelationGetDescr(rel), values, isnull);
@@ -372,7 +375,7 @@ static void
 read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	LookupBinding *lookup = palloc(sizeof(LookupBinding));
-	const int first = CONFIG_FIRST_OWN;
+	const int	first = CONFIG_FIRST_OWN;
 
 	lookup->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	lookup->kind = TextDatumGetCString(values[first]);
@@ -388,7 +391,7 @@ static void
 read_file_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	FileBinding *file = palloc(sizeof(FileBinding));
-	const int first = CONFIG_FIRST_OWN;
+	const int	first = CONFIG_FIRST_OWN;
 
 	file->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	file->column = name_or_null(values[first], false);
@@ -412,7 +415,7 @@ static void
 read_soft_reference_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	SoftReferenceBinding *reference = palloc(sizeof(SoftReferenceBinding));
-	const int first = CONFIG_FIRST_OWN;
+	const int	first = CONFIG_FIRST_OWN;
 
 	reference->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	reference->column = name_or_null(values[first], false);
@@ -431,9 +434,9 @@ name_or_null(Datum value, bool isnull)
 static List *
 string_list(Datum array, Oid element_type)
 {
-	List *strings = NIL;
-	Datum *elements;
-	int nelements;
+	List	   *strings = NIL;
+	Datum	   *elements;
+	int			nelements;
 
 	if (element_type == NAMEOID)
 		deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
@@ -444,7 +447,7 @@ string_list(Datum array, Oid element_type)
 
 	for (int i = 0; i < nelements; i++)
 		strings = lappend(strings, element_type == NAMEOID ? name_or_null(elements[i], false)
-														   : TextDatumGetCString(elements[i]));
+						  : TextDatumGetCString(elements[i]));
 
 	return strings;
 }

@@ -17,63 +17,63 @@
 
 typedef struct LookupBinding
 {
-	char *kind; /* "universite", "ufr", ... */
-	Oid relid;
-	char *id;
-	char *code;
-	char *nom;
-	char *parent; /* NULL at the root of the tree */
+	char	   *kind;			/* "universite", "ufr", ... */
+	Oid			relid;
+	char	   *id;
+	char	   *code;
+	char	   *nom;
+	char	   *parent;			/* NULL at the root of the tree */
 } LookupBinding;
 
 typedef struct FileBinding
 {
-	Oid relid;
-	char *column;
-	char *separator; /* NULL where a value is one path */
+	Oid			relid;
+	char	   *column;
+	char	   *separator;		/* NULL where a value is one path */
 } FileBinding;
 
 /* A foreign key whose rows go too, whatever its ON DELETE action says. */
 typedef struct AlsoDeleteBinding
 {
-	Oid relid;
-	List *columns; /* of char * */
+	Oid			relid;
+	List	   *columns;		/* of char * */
 } AlsoDeleteBinding;
 
 /* Rows that name the professor without a foreign key. */
 typedef struct SoftReferenceBinding
 {
-	Oid relid;
-	char *column;	   /* holds the professor's id */
-	char *type_column; /* NULL where the column alone decides */
-	List *type_values; /* of char *: the values that mean a professor */
+	Oid			relid;
+	char	   *column;			/* holds the professor's id */
+	char	   *type_column;	/* NULL where the column alone decides */
+	List	   *type_values;	/* of char *: the values that mean a professor */
 } SoftReferenceBinding;
 
 typedef struct Attachment
 {
-	CachedThing base; /* (must be first) */
-	Oid schema;		  /* where the functions live; hash key */
-	char *schema_name;
+	CachedThing base;			/* (must be first) */
+	Oid			schema;			/* where the functions live; hash key */
+	char	   *schema_name;
 
-	Oid chapters; /* InvalidOid where the mapping has none */
-	char *chapters_id;
-	char *chapters_filiere;
-	char *chapters_created_at;
-	char *chapters_author; /* may be NULL */
+	Oid			chapters;		/* InvalidOid where the mapping has none */
+	char	   *chapters_id;
+	char	   *chapters_filiere;
+	char	   *chapters_created_at;
+	char	   *chapters_author;	/* may be NULL */
 
-	Oid professors; /* InvalidOid where the mapping has none */
-	char *professors_id;
-	char *professors_username;
+	Oid			professors;		/* InvalidOid where the mapping has none */
+	char	   *professors_id;
+	char	   *professors_username;
 
-	Oid deleted_files;	  /* the outbox */
-	Oid professor_purges; /* progress of purges */
+	Oid			deleted_files;	/* the outbox */
+	Oid			professor_purges;	/* progress of purges */
 
-	List *lookups;		   /* of LookupBinding *, in tree order */
-	List *files;		   /* of FileBinding * */
-	List *also_delete;	   /* of AlsoDeleteBinding * */
-	List *soft_references; /* of SoftReferenceBinding * */
+	List	   *lookups;		/* of LookupBinding *, in tree order */
+	List	   *files;			/* of FileBinding * */
+	List	   *also_delete;	/* of AlsoDeleteBinding * */
+	List	   *soft_references;	/* of SoftReferenceBinding * */
 } Attachment;
 
 extern const Attachment *catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies);
-extern Oid catalogue_config_relid(void);
+extern Oid	catalogue_config_relid(void);
 
-#endif /* CATALOGUE_ATTACHMENT_H */
+#endif							/* CATALOGUE_ATTACHMENT_H */

@@ -14,13 +14,13 @@
 
 CATALOGUE_MODULE_MAGIC;
 
-int catalogue_lookup_ttl = 600;
-int catalogue_cache_size = 8192;
-bool catalogue_notify_lookups = false;
-bool catalogue_enable_stream = true;
-bool catalogue_skip_redundant_ri_triggers = true;
+int			catalogue_lookup_ttl = 600;
+int			catalogue_cache_size = 8192;
+bool		catalogue_notify_lookups = false;
+bool		catalogue_enable_stream = true;
+bool		catalogue_skip_redundant_ri_triggers = true;
 
-void _PG_init(void);
+void		_PG_init(void);
 
 void
 _PG_init(void)

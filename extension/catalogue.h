@@ -17,8 +17,8 @@
 #include "compat.h"
 
 /* catalogue.c: settings */
-extern int catalogue_lookup_ttl; /* seconds; 0 turns the lookup cache off */
-extern int catalogue_cache_size; /* kilobytes a backend */
+extern int	catalogue_lookup_ttl;	/* seconds; 0 turns the lookup cache off */
+extern int	catalogue_cache_size;	/* kilobytes a backend */
 extern bool catalogue_notify_lookups;
 extern bool catalogue_enable_stream;
 extern bool catalogue_skip_redundant_ri_triggers;
@@ -30,4 +30,4 @@ extern void catalogue_feed_init(void);
 extern void catalogue_lookups_init(void);
 extern void catalogue_deletion_init(void);
 
-#endif /* CATALOGUE_H */
+#endif							/* CATALOGUE_H */

@@ -24,7 +24,7 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 {
 	Assert(classid == ProcedureRelationId || classid == NamespaceRelationId);
 	return classid == ProcedureRelationId ? pg_proc_aclcheck(objectid, roleid, mode)
-										  : pg_namespace_aclcheck(objectid, roleid, mode);
+		: pg_namespace_aclcheck(objectid, roleid, mode);
 }
 #endif
 
@@ -100,4 +100,4 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #include "commands/explain_state.h"
 #endif
 
-#endif /* CATALOGUE_COMPAT_H */
+#endif							/* CATALOGUE_COMPAT_H */

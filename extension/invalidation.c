@@ -23,25 +23,25 @@
 /* What a message can name. */
 typedef enum DependencyKind
 {
-	DEPEND_ON_RELATION, /* key: its OID */
-	DEPEND_ON_SCHEMA,	/* key: hash value in the syscache ... */
-	DEPEND_ON_FUNCTION	/* ... since that is what the messages carry */
+	DEPEND_ON_RELATION,			/* key: its OID */
+	DEPEND_ON_SCHEMA,			/* key: hash value in the syscache ... */
+	DEPEND_ON_FUNCTION			/* ... since that is what the messages carry */
 } DependencyKind;
 
 typedef struct Dependency
 {
 	DependencyKind kind;
-	uint32 key;
+	uint32		key;
 } Dependency;
 
 struct Dependencies
 {
-	dlist_node node; /* in all_dependencies */
+	dlist_node	node;			/* in all_dependencies */
 	MemoryContext cxt;
-	bool stale;
-	bool reading; /* until catalogue_end_reading() */
-	int n;
-	int allocated;
+	bool		stale;
+	bool		reading;		/* until catalogue_end_reading() */
+	int			n;
+	int			allocated;
 	Dependency *items;
 	MemoryContextCallback unlink;
 };
@@ -103,9 +103,9 @@ catalogue_depend_on_relation(Dependencies *dependencies, Oid relid)
 List *
 catalogue_depend_on_partitions(Dependencies *dependencies, Oid relid, LOCKMODE lockmode)
 {
-	List *relids;
-	bool found_new;
-	ListCell *lc;
+	List	   *relids;
+	bool		found_new;
+	ListCell   *lc;
 
 	do
 	{
@@ -221,14 +221,15 @@ add_dependency(Dependencies *dependencies, DependencyKind kind, uint32 key)
 
 	if (dependencies->n == dependencies->allocated)
 	{
-		int allocated = 2 * dependencies->allocated;
+		int			allocated = 2 * dependencies->allocated;
 
 		dependencies->items = repalloc(dependencies->items, allocated * sizeof(Dependency));
 		dependencies->allocated = allocated;
 	}
-	dependencies->items[dependencies->n++] = (Dependency){
+	dependencies->items[dependencies->n++] = (Dependency)
+	{
 		.kind = kind,
-		.key = key,
+			.key = key,
 	};
 
 	return true;
@@ -274,7 +275,7 @@ syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 static void
 mark_stale(DependencyKind kind, uint32 key)
 {
-	dlist_iter iter;
+	dlist_iter	iter;
 
 	dlist_foreach(iter, &all_dependencies)
 	{
@@ -293,7 +294,7 @@ mark_stale(DependencyKind kind, uint32 key)
 static void
 mark_all_stale(void)
 {
-	dlist_iter iter;
+	dlist_iter	iter;
 
 	dlist_foreach(iter, &all_dependencies)
 	{

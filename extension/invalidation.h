@@ -40,19 +40,20 @@ extern bool catalogue_is_current(const Dependencies *dependencies);
  */
 typedef struct CachedThing
 {
-	MemoryContext cxt;			/* a child of CacheMemoryContext once it is kept */
+	MemoryContext cxt;			/* a child of CacheMemoryContext once it is
+								 * kept */
 	Dependencies *dependencies; /* NULL where it shares others' */
-	int pins;
-	bool dropped;
+	int			pins;
+	bool		dropped;
 } CachedThing;
 
 /* Fills in a thing, registering what it depends on before reading it. */
-typedef void (*CachedThingReader)(CachedThing *thing, void *arg);
+typedef void (*CachedThingReader) (CachedThing *thing, void *arg);
 
 /* A use of a cached thing, at the latest until its holder's context is reset. */
 typedef struct CachedPin
 {
-	CachedThing *thing; /* NULL while nothing is pinned */
+	CachedThing *thing;			/* NULL while nothing is pinned */
 	MemoryContextCallback release;
 } CachedPin;
 
@@ -63,4 +64,4 @@ extern void catalogue_init_pin(CachedPin *pin, MemoryContext holder);
 extern void catalogue_pin(CachedPin *pin, CachedThing *thing);
 extern void catalogue_unpin(CachedPin *pin);
 
-#endif /* CATALOGUE_INVALIDATION_H */
+#endif							/* CATALOGUE_INVALIDATION_H */

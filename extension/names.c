@@ -21,7 +21,7 @@ static char *qualified_name(Oid schema, const char *name);
 Oid
 catalogue_member_relid(const char *name)
 {
-	Oid relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
+	Oid			relid = get_relname_relid(name, get_namespace_oid("catalogue", false));
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -36,7 +36,7 @@ catalogue_member_relid(const char *name)
 char *
 catalogue_relation_name(Oid relid)
 {
-	char *name = get_rel_name(relid);
+	char	   *name = get_rel_name(relid);
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -51,7 +51,7 @@ catalogue_relation_name(Oid relid)
 char *
 catalogue_qualified_relation_name(Oid relid)
 {
-	char *name = catalogue_relation_name(relid);
+	char	   *name = catalogue_relation_name(relid);
 
 	return qualified_name(get_rel_namespace(relid), name);
 }
@@ -60,7 +60,7 @@ catalogue_qualified_relation_name(Oid relid)
 AttrNumber
 catalogue_column_number(Oid relid, const char *column)
 {
-	AttrNumber attnum = get_attnum(relid, column);
+	AttrNumber	attnum = get_attnum(relid, column);
 
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
@@ -76,10 +76,10 @@ catalogue_column_number(Oid relid, const char *column)
 char *
 catalogue_operator_name(Oid opno)
 {
-	HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
 	Form_pg_operator form;
-	char *schema;
-	char *name;
+	char	   *schema;
+	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -108,9 +108,9 @@ catalogue_type_name(Oid type)
 char *
 catalogue_collation_name(Oid collation)
 {
-	HeapTuple tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
 	Form_pg_collation form;
-	char *name;
+	char	   *name;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -126,7 +126,7 @@ catalogue_collation_name(Oid collation)
 static char *
 qualified_name(Oid schema, const char *name)
 {
-	char *schema_name = get_namespace_name(schema);
+	char	   *schema_name = get_namespace_name(schema);
 
 	if (schema_name == NULL)
 		ereport(ERROR,

@@ -14,7 +14,7 @@
 
 #include "access/attnum.h"
 
-extern Oid catalogue_member_relid(const char *name);
+extern Oid	catalogue_member_relid(const char *name);
 extern char *catalogue_relation_name(Oid relid);
 extern char *catalogue_qualified_relation_name(Oid relid);
 extern AttrNumber catalogue_column_number(Oid relid, const char *column);
@@ -22,4 +22,4 @@ extern char *catalogue_operator_name(Oid opno);
 extern char *catalogue_type_name(Oid type);
 extern char *catalogue_collation_name(Oid collation);
 
-#endif /* CATALOGUE_NAMES_H */
+#endif							/* CATALOGUE_NAMES_H */

@@ -15,13 +15,16 @@ SPIPlanPtr
 catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes,
 				  int cursor_options)
 {
-	SPIPlanPtr plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
+	SPIPlanPtr	plan = SPI_prepare_cursor(query, nargs, argtypes, cursor_options);
 	MemoryContextCallback *callback;
 
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 
-	/* Not before: what cannot be prepared is tried again, and leaves nothing behind each time. */
+	/*
+	 * Not before: what cannot be prepared is tried again, and leaves nothing
+	 * behind each time.
+	 */
 	callback = MemoryContextAlloc(cxt, sizeof(MemoryContextCallback));
 	SPI_keepplan(plan);
 	callback->func = free_plan;
@@ -35,7 +38,7 @@ catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes
 uint64
 catalogue_execute_plan(SPIPlanPtr plan, const SPIExecuteOptions *options)
 {
-	int ret = SPI_execute_plan_extended(plan, options);
+	int			ret = SPI_execute_plan_extended(plan, options);
 
 	if (ret < 0)
 		elog(ERROR, "could not execute a saved plan: %s", SPI_result_code_string(ret));
@@ -47,7 +50,7 @@ catalogue_execute_plan(SPIPlanPtr plan, const SPIExecuteOptions *options)
 uint64
 catalogue_execute(const char *query, const SPIExecuteOptions *options)
 {
-	int ret = SPI_execute_extended(query, options);
+	int			ret = SPI_execute_extended(query, options);
 
 	if (ret < 0)
 		elog(ERROR, "could not execute \"%s\": %s", query, SPI_result_code_string(ret));
@@ -62,12 +65,13 @@ catalogue_make_params(int n, const Oid *types, const NullableDatum *values)
 	ParamListInfo params = makeParamList(n);
 
 	for (int i = 0; i < n; i++)
-		params->params[i] = (ParamExternData){
-			.value = values[i].value,
+		params->params[i] = (ParamExternData)
+	{
+		.value = values[i].value,
 			.isnull = values[i].isnull,
 			.pflags = PARAM_FLAG_CONST,
 			.ptype = types[i],
-		};
+	};
 
 	return params;
 }

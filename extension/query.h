@@ -19,4 +19,4 @@ extern uint64 catalogue_execute_plan(SPIPlanPtr plan, const SPIExecuteOptions *o
 extern uint64 catalogue_execute(const char *query, const SPIExecuteOptions *options);
 extern ParamListInfo catalogue_make_params(int n, const Oid *types, const NullableDatum *values);
 
-#endif /* CATALOGUE_QUERY_H */
+#endif							/* CATALOGUE_QUERY_H */

@@ -14,7 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-static Oid relation_owner(Oid relid);
+static Oid	relation_owner(Oid relid);
 
 /*
  * Acts as a role, which cannot be changed meanwhile unless it is the current
@@ -42,11 +42,11 @@ catalogue_switch_to_role(Oid role, SavedUser *saved)
 void
 catalogue_switch_to_owner(Oid relid, SavedUser *saved)
 {
-	Oid owner = relation_owner(relid);
+	Oid			owner = relation_owner(relid);
 
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	SetUserIdAndSecContext(owner, saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_NOFORCE_RLS);
+						   SECURITY_NOFORCE_RLS);
 }
 
 void
@@ -94,12 +94,12 @@ catalogue_report_no_privilege(Oid relid)
 static Oid
 relation_owner(Oid relid)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid owner;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 	{
-		(void) catalogue_relation_name(relid); /* says that it is gone */
+		(void) catalogue_relation_name(relid);	/* says that it is gone */
 		elog(ERROR, "cache lookup failed for relation %u", relid);
 	}
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;

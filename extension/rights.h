@@ -13,8 +13,8 @@
 /* Who was acting before catalogue_switch_to_role() or catalogue_switch_to_owner(). */
 typedef struct SavedUser
 {
-	Oid userid;
-	int sec_context;
+	Oid			userid;
+	int			sec_context;
 } SavedUser;
 
 extern void catalogue_switch_to_role(Oid role, SavedUser *saved);
@@ -25,4 +25,4 @@ extern bool catalogue_may_select(Oid relid, Oid role, const AttrNumber *columns,
 extern void catalogue_check_table_privilege(Oid relid, Oid role, AclMode privilege);
 pg_noreturn extern void catalogue_report_no_privilege(Oid relid);
 
-#endif /* CATALOGUE_RIGHTS_H */
+#endif							/* CATALOGUE_RIGHTS_H */

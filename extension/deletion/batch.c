@@ -21,7 +21,7 @@ char *
 catalogue_key_columns(const List *keys)
 {
 	StringInfoData columns;
-	ListCell *lc;
+	ListCell   *lc;
 
 	initStringInfo(&columns);
 	foreach(lc, keys)
@@ -49,8 +49,8 @@ void
 catalogue_append_to_batch(DeletionBatch *batch, const DeletionTable *table, MemoryContext cxt,
 						  const Datum *values, const bool *isnull)
 {
-	int nkeys = list_length(table->keys);
-	int row = batch->nrows;
+	int			nkeys = list_length(table->keys);
+	int			row = batch->nrows;
 
 	if (row == batch->allocated)
 		enlarge_batch(batch, nkeys, cxt);
@@ -69,10 +69,13 @@ catalogue_append_to_batch(DeletionBatch *batch, const DeletionTable *table, Memo
 		{
 			MemoryContext oldcxt = MemoryContextSwitchTo(batch->cxt);
 
-			/* construct_md_array() would put a detoasted copy of its own in its place */
+			/*
+			 * construct_md_array() would put a detoasted copy of its own in
+			 * its place
+			 */
 			column->values[row] = key->typlen == -1
-									  ? PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i + 1]))
-									  : datumCopy(values[i + 1], false, key->typlen);
+				? PointerGetDatum(PG_DETOAST_DATUM_COPY(values[i + 1]))
+				: datumCopy(values[i + 1], false, key->typlen);
 			MemoryContextSwitchTo(oldcxt);
 		}
 	}
@@ -94,14 +97,17 @@ catalogue_free_batch(DeletionBatch *batch)
 		pfree(batch->tids);
 		MemoryContextDelete(batch->cxt);
 	}
-	*batch = (DeletionBatch){0};
+	*batch = (DeletionBatch)
+	{
+		0
+	};
 }
 
 Datum
 catalogue_key_array(const DeletionKey *key, const DeletionColumn *column, int first, int n)
 {
-	int dims[1] = {n};
-	int lbounds[1] = {1};
+	int			dims[1] = {n};
+	int			lbounds[1] = {1};
 
 	return PointerGetDatum(construct_md_array(column->values + first, column->nulls + first, 1,
 											  dims, lbounds, key->type, key->typlen, key->typbyval,
@@ -111,7 +117,7 @@ catalogue_key_array(const DeletionKey *key, const DeletionColumn *column, int fi
 Datum
 catalogue_tid_array(const DeletionBatch *batch)
 {
-	Datum *elements = palloc(Max(batch->nrows, 1) * sizeof(Datum));
+	Datum	   *elements = palloc(Max(batch->nrows, 1) * sizeof(Datum));
 
 	for (int i = 0; i < batch->nrows; i++)
 		elements[i] = PointerGetDatum(&batch->tids[i]);
@@ -124,7 +130,7 @@ static void
 enlarge_batch(DeletionBatch *batch, int nkeys, MemoryContext cxt)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-	int allocated = Max(64, 2 * batch->allocated);
+	int			allocated = Max(64, 2 * batch->allocated);
 
 	if (batch->allocated == 0)
 	{

@@ -13,18 +13,18 @@
 
 typedef struct DeletionColumn
 {
-	Datum *values;
-	bool *nulls;
+	Datum	   *values;
+	bool	   *nulls;
 } DeletionColumn;
 
 typedef struct DeletionBatch
 {
 	ItemPointerData *tids;
-	DeletionColumn *keys; /* one for each of the table's */
-	int nkeys;
-	int nrows;
-	int allocated;
-	MemoryContext cxt; /* of values by reference */
+	DeletionColumn *keys;		/* one for each of the table's */
+	int			nkeys;
+	int			nrows;
+	int			allocated;
+	MemoryContext cxt;			/* of values by reference */
 } DeletionBatch;
 
 extern char *catalogue_key_columns(const List *keys);
@@ -37,4 +37,4 @@ extern Datum catalogue_key_array(const DeletionKey *key, const DeletionColumn *c
 								 int n);
 extern Datum catalogue_tid_array(const DeletionBatch *batch);
 
-#endif /* CATALOGUE_BATCH_H */
+#endif							/* CATALOGUE_BATCH_H */

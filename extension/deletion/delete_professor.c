@@ -38,8 +38,8 @@ Datum
 catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion *deletion;
-	bool missing_ok;
+	Deletion   *deletion;
+	bool		missing_ok;
 
 	PreventCommandIfReadOnly("delete_professor_batch()");
 	deletion = catalogue_begin_deletion(fcinfo);
@@ -81,13 +81,13 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 static void
 report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 {
-	const Oid professors = deletion->attachment->professors;
-	List *reported = list_make1_oid(professors);
-	ListCell *lc;
+	const Oid	professors = deletion->attachment->professors;
+	List	   *reported = list_make1_oid(professors);
+	ListCell   *lc;
 
 	foreach(lc, deletion->graph->tables)
 	{
-		Oid relid = ((DeletionTable *) lfirst(lc))->reported;
+		Oid			relid = ((DeletionTable *) lfirst(lc))->reported;
 
 		if (!list_member_oid(reported, relid))
 			report_relation(deletion, rsinfo, relid);
@@ -95,7 +95,7 @@ report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 	}
 	foreach(lc, deletion->recorder.counts)
 	{
-		Oid relid = ((DeletionCount *) lfirst(lc))->relid;
+		Oid			relid = ((DeletionCount *) lfirst(lc))->relid;
 
 		if (!list_member_oid(reported, relid))
 			report_relation(deletion, rsinfo, relid);
@@ -109,7 +109,7 @@ report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid)
 {
 	for (EdgeAction action = EDGE_DELETE; action <= EDGE_SET_DEFAULT; action++)
 	{
-		ListCell *lc;
+		ListCell   *lc;
 
 		foreach(lc, deletion->recorder.counts)
 		{
@@ -124,8 +124,8 @@ report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid)
 static void
 put_row(ReturnSetInfo *rsinfo, Oid relid, const char *action, int64 rows)
 {
-	Datum values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(action), Int64GetDatum(rows)};
-	bool nulls[3] = {false};
+	Datum		values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(action), Int64GetDatum(rows)};
+	bool		nulls[3] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

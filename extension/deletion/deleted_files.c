@@ -31,34 +31,34 @@ PG_FUNCTION_INFO_V1(catalogue_retry_deleted_file);
 
 /* The condition makes the index on the taken rows usable. */
 static const char *const delete_taken_query =
-	"DELETE FROM %1$s WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM %1$s"
-	" WHERE state OPERATOR(pg_catalog.=) 'taken'"
-	" AND taken_by OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()"
-	" FOR UPDATE SKIP LOCKED))";
+"DELETE FROM %1$s WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM %1$s"
+" WHERE state OPERATOR(pg_catalog.=) 'taken'"
+" AND taken_by OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()"
+" FOR UPDATE SKIP LOCKED))";
 
 static const char *const take_query =
-	"WITH due AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'queued'"
-	"  AND due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
-	"  ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED),"
-	" taken AS (UPDATE %1$s AS f SET state = 'taken', taken_by = pg_catalog.pg_current_xact_id()"
-	"  FROM due WHERE f.id OPERATOR(pg_catalog.=) due.id RETURNING f.path, f.due_at, f.id)"
-	" SELECT path FROM taken ORDER BY due_at, id";
+"WITH due AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'queued'"
+"  AND due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+"  ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED),"
+" taken AS (UPDATE %1$s AS f SET state = 'taken', taken_by = pg_catalog.pg_current_xact_id()"
+"  FROM due WHERE f.id OPERATOR(pg_catalog.=) due.id RETURNING f.path, f.due_at, f.id)"
+" SELECT path FROM taken ORDER BY due_at, id";
 
 /* After the first attempt a minute, then twice as long each time, a day at the most. */
 static const char *const retry_query =
-	"WITH taken AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'taken'"
-	"  AND path OPERATOR(pg_catalog.=) $1 ORDER BY taken_by DESC, id LIMIT 1 FOR UPDATE)"
-	" UPDATE %1$s AS f SET attempts = f.attempts OPERATOR(pg_catalog.+) 1,"
-	"  state = CASE WHEN f.attempts OPERATOR(pg_catalog.>=) 9 THEN 'dead' ELSE 'queued' END,"
-	"  due_at = pg_catalog.now() OPERATOR(pg_catalog.+) LEAST("
-	"   pg_catalog.make_interval(mins => 1 OPERATOR(pg_catalog.<<) LEAST(f.attempts, 20)),"
-	"   pg_catalog.make_interval(days => 1)),"
-	"  last_error = $2, taken_by = NULL"
-	" FROM taken WHERE f.id OPERATOR(pg_catalog.=) taken.id";
+"WITH taken AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'taken'"
+"  AND path OPERATOR(pg_catalog.=) $1 ORDER BY taken_by DESC, id LIMIT 1 FOR UPDATE)"
+" UPDATE %1$s AS f SET attempts = f.attempts OPERATOR(pg_catalog.+) 1,"
+"  state = CASE WHEN f.attempts OPERATOR(pg_catalog.>=) 9 THEN 'dead' ELSE 'queued' END,"
+"  due_at = pg_catalog.now() OPERATOR(pg_catalog.+) LEAST("
+"   pg_catalog.make_interval(mins => 1 OPERATOR(pg_catalog.<<) LEAST(f.attempts, 20)),"
+"   pg_catalog.make_interval(days => 1)),"
+"  last_error = $2, taken_by = NULL"
+" FROM taken WHERE f.id OPERATOR(pg_catalog.=) taken.id";
 
 static const char *const requeue_query =
-	"INSERT INTO %1$s (path, attempts, due_at, last_error)"
-	" VALUES ($1, 1, pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 1), $2)";
+"INSERT INTO %1$s (path, attempts, due_at, last_error)"
+" VALUES ($1, 1, pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 1), $2)";
 
 static uint64 run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, const Oid *types,
 							const NullableDatum *args);
@@ -76,7 +76,7 @@ Datum
 catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid type = INT4OID;
+	Oid			type = INT4OID;
 
 	PreventCommandIfReadOnly("take_deleted_files()");
 	if (PG_ARGISNULL(0))
@@ -95,8 +95,8 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 	run_on_outbox(fcinfo, take_query, 1, &type, fcinfo->args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		bool isnull;
-		Datum path = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		bool		isnull;
+		Datum		path = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &path, &isnull);
 	}
@@ -121,8 +121,8 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 Datum
 catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 {
-	const Oid types[] = {TEXTOID, TEXTOID};
-	const int nargs = lengthof(types);
+	const Oid	types[] = {TEXTOID, TEXTOID};
+	const int	nargs = lengthof(types);
 
 	PreventCommandIfReadOnly("retry_deleted_file()");
 	if (PG_ARGISNULL(0))
@@ -133,9 +133,9 @@ catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (run_on_outbox(fcinfo, retry_query, nargs, types, fcinfo->args) == 0)
 	{
-		Oid outbox = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid, NULL)->deleted_files;
-		bool restricted = check_enable_rls(outbox, InvalidOid, true) == RLS_ENABLED;
-		SavedUser saved;
+		Oid			outbox = catalogue_attachment_of_function(fcinfo->flinfo->fn_oid, NULL)->deleted_files;
+		bool		restricted = check_enable_rls(outbox, InvalidOid, true) == RLS_ENABLED;
+		SavedUser	saved;
 
 		if (!restricted)
 			catalogue_switch_to_owner(outbox, &saved);

@@ -14,7 +14,7 @@
 Deletion *
 catalogue_begin_deletion(FunctionCallInfo fcinfo)
 {
-	Deletion *deletion = palloc0(sizeof(Deletion));
+	Deletion   *deletion = palloc0(sizeof(Deletion));
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -39,9 +39,10 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	deletion->caller = GetUserId();
 	deletion->funcid = fcinfo->flinfo->fn_oid;
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
-	deletion->recorder = (DeletionRecorder){
+	deletion->recorder = (DeletionRecorder)
+	{
 		.funcid = deletion->funcid,
-		.cxt = deletion->cxt,
+			.cxt = deletion->cxt,
 	};
 	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);
 	if (!OidIsValid(deletion->attachment->professors))

@@ -20,33 +20,35 @@
 typedef struct DeletionFrame
 {
 	struct DeletionFrame *outer;
-	DeletionEdge *edge;		   /* by which the batch was reached */
-	DeletionBatch *referenced; /* locked */
-	DeletionBatch *batch;	   /* rows of edge->referencing, locked */
-	Tuplestorestate *rows;	   /* referencing rows that are not in a batch yet */
-	bool complete;			   /* false once a row could not be locked, deleted or set */
+	DeletionEdge *edge;			/* by which the batch was reached */
+	DeletionBatch *referenced;	/* locked */
+	DeletionBatch *batch;		/* rows of edge->referencing, locked */
+	Tuplestorestate *rows;		/* referencing rows that are not in a batch
+								 * yet */
+	bool		complete;		/* false once a row could not be locked,
+								 * deleted or set */
 } DeletionFrame;
 
 typedef struct Deletion
 {
-	Oid funcid;
-	const Attachment *attachment; /* the graph's */
+	Oid			funcid;
+	const Attachment *attachment;	/* the graph's */
 	DeletionGraph *graph;
-	CachedPin graph_pin;
-	DeletionTable *professors; /* where the professor's row is */
-	DeletionBatch professor;   /* that row */
-	char *username;
-	int batch_size;
-	Oid caller;
-	MemoryContext cxt; /* outlives the transaction if commit is set */
+	CachedPin	graph_pin;
+	DeletionTable *professors;	/* where the professor's row is */
+	DeletionBatch professor;	/* that row */
+	char	   *username;
+	int			batch_size;
+	Oid			caller;
+	MemoryContext cxt;			/* outlives the transaction if commit is set */
 	DeletionRecorder recorder;
-	DeletionFrame *frames;	  /* innermost first */
-	uint64 transaction_count; /* raised by every commit: locks are new */
-	uint64 pending;			  /* rows since the last commit */
-	bool restart;			  /* set by commit: unwind and start again */
+	DeletionFrame *frames;		/* innermost first */
+	uint64		transaction_count;	/* raised by every commit: locks are new */
+	uint64		pending;		/* rows since the last commit */
+	bool		restart;		/* set by commit: unwind and start again */
 	/* Commits and locks again, or sets restart; NULL: one transaction. */
-	void (*commit)(struct Deletion *deletion);
-	void *commit_arg;
+	void		(*commit) (struct Deletion *deletion);
+	void	   *commit_arg;
 } Deletion;
 
 /* deletion.c */
@@ -70,4 +72,4 @@ extern void catalogue_cleanup_traversal(Deletion *deletion);
 /* preview.c */
 extern uint64 catalogue_count_dependents(const Deletion *deletion);
 
-#endif /* CATALOGUE_DELETION_H */
+#endif							/* CATALOGUE_DELETION_H */

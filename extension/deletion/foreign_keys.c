@@ -17,21 +17,21 @@
 #include "utils/syscache.h"
 
 static List *referencing_constraints(const DeletionTable *referenced);
-static Oid topmost_constraint(Oid constraint);
+static Oid	topmost_constraint(Oid constraint);
 static void add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint);
 static EdgeAction edge_action(char confdeltype);
 static char *assignments(Oid relid, int n, const AttrNumber *columns, EdgeAction action);
 static ColumnPair *foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced,
 									AttrNumber referencing, Oid equal);
 static bool is_also_delete(const Attachment *attachment, Oid relid, const List *pairs);
-static int compare_labels(const ListCell *a, const ListCell *b);
+static int	compare_labels(const ListCell *a, const ListCell *b);
 
 /* Adds an edge for each foreign key to a table, in an order that does not change. */
 void
 catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced)
 {
-	List *constraints = referencing_constraints(referenced);
-	ListCell *lc;
+	List	   *constraints = referencing_constraints(referenced);
+	ListCell   *lc;
 
 	foreach(lc, constraints)
 		add_foreign_key(builder, referenced, lfirst_oid(lc));
@@ -47,8 +47,8 @@ catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced)
 static List *
 referencing_constraints(const DeletionTable *referenced)
 {
-	Relation rel = table_open(referenced->relid, NoLock);
-	List *constraints = NIL;
+	Relation	rel = table_open(referenced->relid, NoLock);
+	List	   *constraints = NIL;
 
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
@@ -70,8 +70,8 @@ topmost_constraint(Oid constraint)
 {
 	for (;;)
 	{
-		HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-		Oid parent;
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+		Oid			parent;
 
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for constraint %u", constraint);
@@ -88,17 +88,17 @@ static void
 add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint)
 {
 	const Attachment *attachment = builder->attachment;
-	HeapTuple tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
 	Form_pg_constraint form;
 	DeletionEdge model = {.constraint = constraint};
-	int nkeys;
-	AttrNumber referencing_columns[INDEX_MAX_KEYS];
-	AttrNumber referenced_columns[INDEX_MAX_KEYS];
-	Oid equal[INDEX_MAX_KEYS];
-	Oid unused[INDEX_MAX_KEYS];
-	int nset;
-	AttrNumber set_columns[INDEX_MAX_KEYS];
-	List *pairs = NIL;
+	int			nkeys;
+	AttrNumber	referencing_columns[INDEX_MAX_KEYS];
+	AttrNumber	referenced_columns[INDEX_MAX_KEYS];
+	Oid			equal[INDEX_MAX_KEYS];
+	Oid			unused[INDEX_MAX_KEYS];
+	int			nset;
+	AttrNumber	set_columns[INDEX_MAX_KEYS];
+	List	   *pairs = NIL;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", constraint);
@@ -129,9 +129,9 @@ add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint
 
 	/* A default may be the very key that is deleted: the trigger has to look. */
 	model.redundant_ri_trigger = !form->condeferrable &&
-								 form->confdeltype != FKCONSTR_ACTION_SETDEFAULT &&
-								 get_rel_relkind(form->conrelid) != RELKIND_PARTITIONED_TABLE &&
-								 get_rel_relkind(form->confrelid) != RELKIND_PARTITIONED_TABLE;
+		form->confdeltype != FKCONSTR_ACTION_SETDEFAULT &&
+		get_rel_relkind(form->conrelid) != RELKIND_PARTITIONED_TABLE &&
+		get_rel_relkind(form->confrelid) != RELKIND_PARTITIONED_TABLE;
 
 	if (form->conrelid == attachment->chapters && attachment->chapters_author != NULL &&
 		nkeys == 1 &&
@@ -180,7 +180,7 @@ foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced, Attr
 				 Oid equal)
 {
 	ColumnPair *pair = palloc(sizeof(ColumnPair));
-	int32 typmod;
+	int32		typmod;
 
 	pair->referenced = get_attname(form->confrelid, referenced, false);
 	get_atttypetypmodcoll(form->confrelid, referenced, &pair->referenced_type, &typmod,
@@ -197,14 +197,14 @@ foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced, Attr
 static bool
 is_also_delete(const Attachment *attachment, Oid relid, const List *pairs)
 {
-	ListCell *lc;
-	ListCell *lc2;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, attachment->also_delete)
 	{
 		const AlsoDeleteBinding *binding = lfirst(lc);
-		bool same = binding->relid == relid && list_length(binding->columns) == list_length(pairs);
-		ListCell *lc3;
+		bool		same = binding->relid == relid && list_length(binding->columns) == list_length(pairs);
+		ListCell   *lc3;
 
 		forboth(lc2, binding->columns, lc3, pairs)
 			same = same && strcmp(lfirst(lc2), ((ColumnPair *) lfirst(lc3))->referencing) == 0;
@@ -219,7 +219,7 @@ compare_labels(const ListCell *a, const ListCell *b)
 {
 	const DeletionEdge *left = lfirst(a);
 	const DeletionEdge *right = lfirst(b);
-	int order = strcmp(left->label, right->label);
+	int			order = strcmp(left->label, right->label);
 
 	return order != 0 ? order : oid_cmp(&left->referencing->relid, &right->referencing->relid);
 }

@@ -36,11 +36,11 @@
 /* What a graph is read for. */
 typedef struct GraphRequest
 {
-	Oid funcid;
-	LOCKMODE lockmode;
+	Oid			funcid;
+	LOCKMODE	lockmode;
 } GraphRequest;
 
-static List *graphs = NIL; /* of DeletionGraph *, one for each attachment */
+static List *graphs = NIL;		/* of DeletionGraph *, one for each attachment */
 
 static DeletionGraph *find_graph(Oid funcid);
 static void read_graph(CachedThing *thing, void *arg);
@@ -61,7 +61,7 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 	};
 	DeletionGraph *graph;
 	MemoryContext oldcxt;
-	ListCell *lc;
+	ListCell   *lc;
 
 	for (;;)
 	{
@@ -70,7 +70,10 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 		if (graph == NULL)
 			break;
 
-		/* Taking the locks processes messages, and one of them may be for the graph. */
+		/*
+		 * Taking the locks processes messages, and one of them may be for the
+		 * graph.
+		 */
 		catalogue_pin(pin, &graph->base);
 		foreach(lc, graph->tables)
 			LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
@@ -94,7 +97,7 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 DeletionTable *
 catalogue_graph_table(const DeletionGraph *graph, Oid relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, graph->tables)
 	{
@@ -113,7 +116,7 @@ catalogue_graph_table(const DeletionGraph *graph, Oid relid)
 Oid
 catalogue_topmost_relation(Oid relid)
 {
-	List *ancestors;
+	List	   *ancestors;
 
 	if (!get_rel_relispartition(relid))
 		return relid;
@@ -134,7 +137,7 @@ find_graph(Oid funcid)
 {
 	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
 	DeletionGraph *found = NULL;
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, graphs)
 	{
@@ -163,8 +166,8 @@ read_graph(CachedThing *thing, void *arg)
 	const Attachment *attachment =
 		catalogue_attachment_of_function(request->funcid, thing->dependencies);
 	GraphBuilder builder = {.graph = graph,
-							.attachment = attachment,
-							.lockmode = request->lockmode};
+		.attachment = attachment,
+	.lockmode = request->lockmode};
 
 	graph->attachment = attachment;
 	catalogue_init_pin(&graph->attachment_pin, thing->cxt);
@@ -205,13 +208,14 @@ read_graph(CachedThing *thing, void *arg)
 List *
 catalogue_add_tables(GraphBuilder *builder, Oid relid)
 {
-	List *members;
-	List *tables = NIL;
-	ListCell *lc;
+	List	   *members;
+	List	   *tables = NIL;
+	ListCell   *lc;
 
 	catalogue_depend_on_relation(builder->graph->base.dependencies, relid);
 	LockRelationOid(relid, builder->lockmode);
-	(void) catalogue_relation_name(relid); /* raises an error where it is gone */
+	(void) catalogue_relation_name(relid);	/* raises an error where it is
+											 * gone */
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
 												 builder->lockmode);
@@ -239,7 +243,7 @@ catalogue_add_tables(GraphBuilder *builder, Oid relid)
 static DeletionTable *
 make_table(GraphBuilder *builder, Oid relid)
 {
-	Relation rel = table_open(relid, NoLock);
+	Relation	rel = table_open(relid, NoLock);
 	DeletionTable *table = palloc0(sizeof(DeletionTable));
 
 	catalogue_depend_on_schema(builder->graph->base.dependencies, RelationGetNamespace(rel));
@@ -286,13 +290,13 @@ note_triggers(DeletionTable *table, const TriggerDesc *triggers)
 static char *
 primary_key_columns(Relation rel)
 {
-	List *indexes = RelationGetIndexList(rel);
+	List	   *indexes = RelationGetIndexList(rel);
 	StringInfoData columns = {0};
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, indexes)
 	{
-		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
 		Form_pg_index index;
 
 		if (!HeapTupleIsValid(tuple))
@@ -304,7 +308,7 @@ primary_key_columns(Relation rel)
 			for (int i = 0; i < index->indnkeyatts; i++)
 				appendStringInfo(&columns, "%st.%s", i > 0 ? ", " : "",
 								 quote_identifier(
-									 get_attname(rel->rd_id, index->indkey.values[i], false)));
+												  get_attname(rel->rd_id, index->indkey.values[i], false)));
 		}
 		ReleaseSysCache(tuple);
 	}

@@ -16,21 +16,22 @@ typedef struct GraphBuilder
 {
 	DeletionGraph *graph;
 	const Attachment *attachment;
-	LOCKMODE lockmode;
-	List *worklist;		/* of DeletionTable *: rows of them are deleted, edges not read yet */
-	bool author_is_key; /* a foreign key says whose the chapters are */
+	LOCKMODE	lockmode;
+	List	   *worklist;		/* of DeletionTable *: rows of them are
+								 * deleted, edges not read yet */
+	bool		author_is_key;	/* a foreign key says whose the chapters are */
 } GraphBuilder;
 
 /* One pair of columns that an edge compares. */
 typedef struct ColumnPair
 {
-	char *referenced;
-	Oid referenced_type;
-	Oid referenced_collation;
-	char *referencing;
-	Oid referencing_type;
-	Oid referencing_collation;
-	Oid equal; /* referenced = referencing */
+	char	   *referenced;
+	Oid			referenced_type;
+	Oid			referenced_collation;
+	char	   *referencing;
+	Oid			referencing_type;
+	Oid			referencing_collation;
+	Oid			equal;			/* referenced = referencing */
 } ColumnPair;
 
 extern List *catalogue_add_tables(GraphBuilder *builder, Oid relid);
@@ -40,4 +41,4 @@ extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced,
 							   DeletionEdge *model, const List *pairs);
 extern void catalogue_order_graph(GraphBuilder *builder);
 
-#endif /* CATALOGUE_GRAPH_BUILDER_H */
+#endif							/* CATALOGUE_GRAPH_BUILDER_H */

@@ -16,7 +16,7 @@
 #include "utils/syscache.h"
 
 static void set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs);
-static int add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair);
+static int	add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair);
 static char *any_condition(const ColumnPair *pair, const char *values);
 static bool has_index(Oid relid, const List *pairs);
 static bool index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid,
@@ -27,8 +27,8 @@ void
 catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
 				   DeletionEdge *model, const List *pairs)
 {
-	List *tables = catalogue_add_tables(builder, referencing);
-	ListCell *lc;
+	List	   *tables = catalogue_add_tables(builder, referencing);
+	ListCell   *lc;
 
 	model->referenced = referenced;
 	set_conditions(builder, model, pairs);
@@ -56,7 +56,7 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 {
 	const char *condition = edge->condition != NULL ? psprintf(" AND %s", edge->condition) : "";
 	StringInfoData match;
-	ListCell *lc;
+	ListCell   *lc;
 
 	initStringInfo(&match);
 	foreach(lc, pairs)
@@ -80,8 +80,8 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 	if (list_length(pairs) == 1)
 	{
 		const ColumnPair *pair = linitial(pairs);
-		char *by_index = any_condition(pair, "$1");
-		char *by_hash = any_condition(pair, "SELECT k.k FROM pg_catalog.unnest($1) AS k (k)");
+		char	   *by_index = any_condition(pair, "$1");
+		char	   *by_hash = any_condition(pair, "SELECT k.k FROM pg_catalog.unnest($1) AS k (k)");
 
 		if (by_index != NULL)
 		{
@@ -96,10 +96,10 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 static int
 add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair)
 {
-	Oid type;
-	Oid right;
+	Oid			type;
+	Oid			right;
 	DeletionKey *key;
-	ListCell *lc;
+	ListCell   *lc;
 
 	op_input_types(pair->equal, &type, &right);
 	if (IsPolymorphicType(type))
@@ -123,7 +123,7 @@ add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair
 	/* Which leaf a professor is in is not known before the row is found. */
 	if (list_member_ptr(builder->graph->roots, referenced))
 	{
-		List *keys = lappend(referenced->keys, key);
+		List	   *keys = lappend(referenced->keys, key);
 
 		foreach(lc, builder->graph->roots)
 			((DeletionTable *) lfirst(lc))->keys = keys;
@@ -138,11 +138,11 @@ add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair
 static char *
 any_condition(const ColumnPair *pair, const char *values)
 {
-	Oid commutator = get_commutator(pair->equal);
-	Oid left;
-	Oid right;
+	Oid			commutator = get_commutator(pair->equal);
+	Oid			left;
+	Oid			right;
 	StringInfoData clause;
-	char *column = psprintf("t.%s", quote_identifier(pair->referencing));
+	char	   *column = psprintf("t.%s", quote_identifier(pair->referencing));
 
 	if (!OidIsValid(commutator))
 		return NULL;
@@ -163,14 +163,14 @@ any_condition(const ColumnPair *pair, const char *values)
 static bool
 has_index(Oid relid, const List *pairs)
 {
-	Relation rel = table_open(relid, NoLock);
-	List *indexes = RelationGetIndexList(rel);
-	bool found = false;
-	ListCell *lc;
+	Relation	rel = table_open(relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	bool		found = false;
+	ListCell   *lc;
 
 	foreach(lc, indexes)
 	{
-		HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
 
 		if (!HeapTupleIsValid(tuple))
 			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
@@ -186,24 +186,24 @@ has_index(Oid relid, const List *pairs)
 static bool
 index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid, const List *pairs)
 {
-	bool isnull;
-	oidvector *opclasses;
-	oidvector *collations;
-	ListCell *lc;
+	bool		isnull;
+	oidvector  *opclasses;
+	oidvector  *collations;
+	ListCell   *lc;
 
 	if (!index->indisvalid || index->indnkeyatts < list_length(pairs) ||
 		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
 		return false;
 	opclasses = (oidvector *) DatumGetPointer(
-		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+											  SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
 	collations = (oidvector *) DatumGetPointer(
-		SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
+											   SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
 
 	foreach(lc, pairs)
 	{
 		const ColumnPair *pair = lfirst(lc);
-		AttrNumber attnum = get_attnum(relid, pair->referencing);
-		bool found = false;
+		AttrNumber	attnum = get_attnum(relid, pair->referencing);
+		bool		found = false;
 
 		for (int i = 0; i < list_length(pairs); i++)
 			found =

@@ -12,7 +12,7 @@ static void choose_traversed(DeletionEdge *edge);
 static void find_redundant_ri_triggers(DeletionTable *table);
 static bool has_array_types(const DeletionEdge *edge);
 static void number_table(DeletionTable *table, List **ordered);
-static int compare_edges(const ListCell *a, const ListCell *b);
+static int	compare_edges(const ListCell *a, const ListCell *b);
 static bool reaches(const DeletionTable *from, const DeletionTable *to, List **visited);
 
 /*
@@ -26,9 +26,9 @@ void
 catalogue_order_graph(GraphBuilder *builder)
 {
 	DeletionGraph *graph = builder->graph;
-	List *ordered = NIL;
-	ListCell *lc;
-	ListCell *lc2;
+	List	   *ordered = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, graph->tables)
 	{
@@ -44,7 +44,10 @@ catalogue_order_graph(GraphBuilder *builder)
 	foreach(lc, ordered)
 		((DeletionTable *) lfirst(lc))->order = foreach_current_index(lc);
 
-	/* What references a table, however far, comes before it and is known by then. */
+	/*
+	 * What references a table, however far, comes before it and is known by
+	 * then.
+	 */
 	foreach(lc, ordered)
 	{
 		DeletionTable *table = lfirst(lc);
@@ -61,8 +64,8 @@ catalogue_order_graph(GraphBuilder *builder)
 static void
 choose_traversed(DeletionEdge *edge)
 {
-	List *visited = NIL;
-	bool cyclic =
+	List	   *visited = NIL;
+	bool		cyclic =
 		edge->action != EDGE_BLOCK && reaches(edge->referencing, edge->referenced, &visited);
 
 	list_free(visited);
@@ -73,7 +76,7 @@ choose_traversed(DeletionEdge *edge)
 				errmsg("cannot also delete through \"%s\" of \"%s\"", edge->label,
 					   catalogue_relation_name(edge->referencing->relid)),
 				cyclic ? errdetail("It is part of a cycle of deletions.")
-					   : errdetail("Its type has no array type."));
+				: errdetail("Its type has no array type."));
 	if (cyclic)
 		edge->referencing->in_cycle = edge->referenced->in_cycle = true;
 }
@@ -82,7 +85,7 @@ choose_traversed(DeletionEdge *edge)
 static void
 find_redundant_ri_triggers(DeletionTable *table)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	table->no_triggers_below = true;
 	foreach(lc, table->edges)
@@ -107,12 +110,12 @@ find_redundant_ri_triggers(DeletionTable *table)
 static bool
 has_array_types(const DeletionEdge *edge)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, edge->keys)
 	{
 		if (!OidIsValid(
-				((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type))
+						((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type))
 			return false;
 	}
 	return true;
@@ -122,12 +125,12 @@ has_array_types(const DeletionEdge *edge)
 static void
 number_table(DeletionTable *table, List **ordered)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	check_stack_depth();
 	if (table->order != 0)
 		return;
-	table->order = -1; /* on the way down */
+	table->order = -1;			/* on the way down */
 	foreach(lc, table->edges)
 		number_table(((DeletionEdge *) lfirst(lc))->referencing, ordered);
 	*ordered = lappend(*ordered, table);
@@ -146,7 +149,7 @@ compare_edges(const ListCell *a, const ListCell *b)
 static bool
 reaches(const DeletionTable *from, const DeletionTable *to, List **visited)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	check_stack_depth();
 	if (from == to)

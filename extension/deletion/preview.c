@@ -40,7 +40,7 @@ Datum
 catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion *deletion = catalogue_begin_deletion(fcinfo);
+	Deletion   *deletion = catalogue_begin_deletion(fcinfo);
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
@@ -61,12 +61,12 @@ uint64
 catalogue_count_dependents(const Deletion *deletion)
 {
 	SPITupleTable *rows = run_preview(deletion);
-	uint64 count = 0;
+	uint64		count = 0;
 
 	for (uint64 i = 0; i < rows->numvals; i++)
 	{
-		char *action = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
-		bool isnull;
+		char	   *action = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
+		bool		isnull;
 
 		if (strcmp(action, "blocked") != 0 && strcmp(action, "no index") != 0)
 			count += DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
@@ -90,7 +90,7 @@ static SPITupleTable *
 run_preview(const Deletion *deletion)
 {
 	SPIExecuteOptions options = {.read_only = true};
-	SavedUser saved;
+	SavedUser	saved;
 
 	catalogue_switch_to_owner(deletion->attachment->professors, &saved);
 	catalogue_execute(preview_query(deletion), &options);
@@ -111,14 +111,14 @@ preview_query(const Deletion *deletion)
 	const DeletionGraph *graph = deletion->graph;
 	const DeletionTable *root = deletion->professors;
 	ItemPointer tid = &deletion->professor.tids[0];
-	char *start = psprintf("'(%u,%u)'::pg_catalog.tid", ItemPointerGetBlockNumber(tid),
-						   ItemPointerGetOffsetNumber(tid));
+	char	   *start = psprintf("'(%u,%u)'::pg_catalog.tid", ItemPointerGetBlockNumber(tid),
+								 ItemPointerGetOffsetNumber(tid));
 	StringInfoData query;
 	StringInfoData recursion;
 	StringInfoData counts;
-	bool cyclic = false;
-	ListCell *lc;
-	ListCell *lc2;
+	bool		cyclic = false;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	initStringInfo(&query);
 	initStringInfo(&recursion);
@@ -155,21 +155,21 @@ preview_query(const Deletion *deletion)
 			append_rows(&query, graph, table, table == root ? start : NULL);
 		appendStringInfoChar(&query, ')');
 		appendStringInfo(
-			&counts,
-			" UNION ALL SELECT %d, %u::pg_catalog.oid, 'delete', pg_catalog.count(*) FROM t%d",
-			table->order * 4, table->reported, table->order);
+						 &counts,
+						 " UNION ALL SELECT %d, %u::pg_catalog.oid, 'delete', pg_catalog.count(*) FROM t%d",
+						 table->order * 4, table->reported, table->order);
 	}
 
 	appendStringInfo(
-		&query,
-		" SELECT s.relid::pg_catalog.regclass, s.action,"
-		" CASE s.action WHEN 'no index' THEN pg_catalog.max(s.n)"
-		" ELSE pg_catalog.sum(s.n)::pg_catalog.int8 END"
-		" FROM (SELECT 0, 0::pg_catalog.oid, NULL::pg_catalog.text, 0::pg_catalog.int8 WHERE false%s)"
-		" AS s (place, relid, action, n) GROUP BY s.relid, s.action"
-		" HAVING pg_catalog.sum(s.n) OPERATOR(pg_catalog.>) 0 OR s.action OPERATOR(pg_catalog.=) 'no index'"
-		" ORDER BY pg_catalog.max(s.place), s.relid, s.action",
-		counts.data);
+					 &query,
+					 " SELECT s.relid::pg_catalog.regclass, s.action,"
+					 " CASE s.action WHEN 'no index' THEN pg_catalog.max(s.n)"
+					 " ELSE pg_catalog.sum(s.n)::pg_catalog.int8 END"
+					 " FROM (SELECT 0, 0::pg_catalog.oid, NULL::pg_catalog.text, 0::pg_catalog.int8 WHERE false%s)"
+					 " AS s (place, relid, action, n) GROUP BY s.relid, s.action"
+					 " HAVING pg_catalog.sum(s.n) OPERATOR(pg_catalog.>) 0 OR s.action OPERATOR(pg_catalog.=) 'no index'"
+					 " ORDER BY pg_catalog.max(s.place), s.relid, s.action",
+					 counts.data);
 
 	return query.data;
 }
@@ -220,8 +220,8 @@ append_rows(StringInfo query, const DeletionGraph *graph, const DeletionTable *t
 			const char *start)
 {
 	const char *separator = "";
-	ListCell *lc;
-	ListCell *lc2;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	if (start != NULL)
 	{

@@ -20,8 +20,8 @@ void
 catalogue_check_deletion_privileges(const Deletion *deletion)
 {
 	const Attachment *attachment = deletion->attachment;
-	ListCell *lc;
-	ListCell *lc2;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	catalogue_check_table_privilege(attachment->professors, deletion->caller, ACL_DELETE);
 	if (OidIsValid(attachment->chapters))

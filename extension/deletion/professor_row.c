@@ -58,7 +58,7 @@ catalogue_lock_professor(Deletion *deletion)
 void
 catalogue_delete_professor_row(Deletion *deletion, List *redundant)
 {
-	Oid relid = deletion->attachment->professors;
+	Oid			relid = deletion->attachment->professors;
 
 	if (run_on_professor(deletion, PROFESSOR_DELETE, redundant) > 0)
 		return;
@@ -81,8 +81,8 @@ catalogue_delete_professor_row(Deletion *deletion, List *redundant)
 static bool
 locate_professor(Deletion *deletion, ProfessorStatement statement)
 {
-	SavedUser saved;
-	bool found;
+	SavedUser	saved;
+	bool		found;
 
 	found = run_on_professor(deletion, PROFESSOR_SEE, NIL) > 0;
 	SPI_freetuptable(SPI_tuptable);
@@ -94,10 +94,10 @@ locate_professor(Deletion *deletion, ProfessorStatement statement)
 	catalogue_restore_user(&saved);
 	if (found)
 	{
-		TupleDesc desc = SPI_tuptable->tupdesc;
-		Datum *values = palloc(desc->natts * sizeof(Datum));
-		bool *isnull = palloc(desc->natts * sizeof(bool));
-		Oid relid;
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Datum	   *values = palloc(desc->natts * sizeof(Datum));
+		bool	   *isnull = palloc(desc->natts * sizeof(bool));
+		Oid			relid;
 
 		heap_deform_tuple(SPI_tuptable->vals[0], desc, values, isnull);
 		relid = DatumGetObjectId(values[0]);
@@ -119,15 +119,15 @@ static uint64
 run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redundant)
 {
 	const Attachment *attachment = deletion->attachment;
-	Oid type = get_atttype(attachment->professors,
-						   catalogue_column_number(attachment->professors,
-												   attachment->professors_username));
+	Oid			type = get_atttype(attachment->professors,
+								   catalogue_column_number(attachment->professors,
+														   attachment->professors_username));
 	SPIPlanPtr *plan = &deletion->graph->professor[statement];
 	NullableDatum username = {0};
 	SPIExecuteOptions options = {0};
-	Oid input;
-	Oid ioparam;
-	uint64 rows;
+	Oid			input;
+	Oid			ioparam;
+	uint64		rows;
 
 	getTypeInputInfo(type, &input, &ioparam);
 	username.value = OidInputFunctionCall(input, deletion->username, ioparam, -1);

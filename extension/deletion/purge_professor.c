@@ -41,10 +41,10 @@ PG_FUNCTION_INFO_V1(catalogue_purge_professor);
 
 typedef struct Purge
 {
-	double pause;		/* milliseconds */
-	uint64 reported;	/* rows that the progress table knows of */
-	CachedPin next_pin; /* of the graph after a commit */
-	bool gone;			/* somebody else has deleted the professor */
+	double		pause;			/* milliseconds */
+	uint64		reported;		/* rows that the progress table knows of */
+	CachedPin	next_pin;		/* of the graph after a commit */
+	bool		gone;			/* somebody else has deleted the professor */
 } Purge;
 
 static void refuse_row_security(const Deletion *deletion);
@@ -75,9 +75,9 @@ static void sleep_milliseconds(double milliseconds);
 Datum
 catalogue_purge_professor(PG_FUNCTION_ARGS)
 {
-	Deletion *deletion;
-	Purge *purge;
-	LOCKTAG tag;
+	Deletion   *deletion;
+	Purge	   *purge;
+	LOCKTAG		tag;
 
 	PreventCommandIfReadOnly("purge_professor()");
 	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
@@ -131,7 +131,7 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 static void
 refuse_row_security(const Deletion *deletion)
 {
-	Oid relid = deletion->attachment->professors;
+	Oid			relid = deletion->attachment->professors;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
 		ereport(ERROR,
@@ -195,11 +195,11 @@ commit_batch(Deletion *deletion)
 static void
 lock_again(Deletion *deletion)
 {
-	Purge *purge = deletion->commit_arg;
-	bool same_graph;
+	Purge	   *purge = deletion->commit_arg;
+	bool		same_graph;
 
 	same_graph = catalogue_pin_graph(&purge->next_pin, deletion->funcid, RowExclusiveLock) ==
-				 deletion->graph;
+		deletion->graph;
 	catalogue_unpin(&purge->next_pin);
 	if (!same_graph)
 	{
@@ -222,10 +222,10 @@ lock_again(Deletion *deletion)
 static void
 start_progress(Deletion *deletion)
 {
-	const Oid types[] = {TEXTOID, INT8OID, INT4OID};
+	const Oid	types[] = {TEXTOID, INT8OID, INT4OID};
 	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
-								  {.value = Int64GetDatum(catalogue_count_dependents(deletion))},
-								  {.value = Int32GetDatum(MyProcPid)}};
+	{.value = Int64GetDatum(catalogue_count_dependents(deletion))},
+	{.value = Int32GetDatum(MyProcPid)}};
 
 	run_on_progress(deletion,
 					"INSERT INTO %s AS w (username, phase, rows_expected, pid)"
@@ -245,18 +245,18 @@ start_progress(Deletion *deletion)
 static void
 record_progress(Deletion *deletion, bool finished)
 {
-	Purge *purge = deletion->commit_arg;
-	uint64 rows = catalogue_recorded_rows(&deletion->recorder);
+	Purge	   *purge = deletion->commit_arg;
+	uint64		rows = catalogue_recorded_rows(&deletion->recorder);
 	const DeletionFrame *frame = deletion->frames;
 	const char *phase = finished ? "finished"
-						: frame != NULL
-							? catalogue_relation_name(frame->edge->referencing->reported)
-							: "started";
-	const Oid types[] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
+		: frame != NULL
+		? catalogue_relation_name(frame->edge->referencing->reported)
+		: "started";
+	const Oid	types[] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
 	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
-								  {.value = Int64GetDatum(rows - purge->reported)},
-								  {.value = CStringGetTextDatum(phase)},
-								  {.value = BoolGetDatum(finished)}};
+	{.value = Int64GetDatum(rows - purge->reported)},
+	{.value = CStringGetTextDatum(phase)},
+	{.value = BoolGetDatum(finished)}};
 
 	run_on_progress(deletion,
 					"UPDATE %s SET rows_done = rows_done OPERATOR(pg_catalog.+) $2, phase = $3,"
@@ -276,9 +276,9 @@ static void
 run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *types,
 				const NullableDatum *args)
 {
-	Oid relid = deletion->attachment->professor_purges;
+	Oid			relid = deletion->attachment->professor_purges;
 	SPIExecuteOptions options = {.params = catalogue_make_params(nargs, types, args)};
-	SavedUser saved;
+	SavedUser	saved;
 
 	catalogue_switch_to_owner(relid, &saved);
 	catalogue_execute(psprintf(query, catalogue_qualified_relation_name(relid)), &options);
@@ -289,7 +289,7 @@ run_on_progress(Deletion *deletion, const char *query, int nargs, const Oid *typ
 static double
 pause_milliseconds(const Interval *pause)
 {
-	double milliseconds =
+	double		milliseconds =
 		pause->time / 1000.0 +
 		(pause->day + pause->month * (double) DAYS_PER_MONTH) * SECS_PER_DAY * 1000.0;
 
@@ -308,8 +308,8 @@ pause_milliseconds(const Interval *pause)
 static void
 lock_purge(const Deletion *deletion, LOCKTAG *tag)
 {
-	uint32 hash = DatumGetUInt32(
-		hash_any((const unsigned char *) deletion->username, strlen(deletion->username)));
+	uint32		hash = DatumGetUInt32(
+									  hash_any((const unsigned char *) deletion->username, strlen(deletion->username)));
 
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, deletion->attachment->professors,
 					   (uint16) (1 + hash % PG_UINT16_MAX));
@@ -328,7 +328,7 @@ sleep_milliseconds(double milliseconds)
 
 	while (milliseconds > 0)
 	{
-		long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
 		if (left <= 0)
 			break;

@@ -89,14 +89,14 @@ catalogue_stop_recorder(DeletionRecorder *recorder)
 void
 catalogue_flush_recorder(DeletionRecorder *recorder)
 {
-	List *list = recorder->paths;
-	int npaths = list_length(list);
+	List	   *list = recorder->paths;
+	int			npaths = list_length(list);
 	DeletionGraph *graph = recorder->graph;
-	Oid outbox = recorder->attachment->deleted_files;
-	Oid type = TEXTARRAYOID;
+	Oid			outbox = recorder->attachment->deleted_files;
+	Oid			type = TEXTARRAYOID;
 	SPIExecuteOptions options = {0};
-	SavedUser saved;
-	Datum *elements;
+	SavedUser	saved;
+	Datum	   *elements;
 	NullableDatum paths = {0};
 
 	if (npaths == 0)
@@ -129,8 +129,8 @@ catalogue_flush_recorder(DeletionRecorder *recorder)
 uint64
 catalogue_recorded_rows(const DeletionRecorder *recorder)
 {
-	uint64 rows = 0;
-	ListCell *lc;
+	uint64		rows = 0;
+	ListCell   *lc;
 
 	foreach(lc, recorder->counts)
 		rows += ((DeletionCount *) lfirst(lc))->rows;
@@ -142,7 +142,7 @@ static void
 recorder_executor_start(QueryDesc *query, int eflags)
 {
 	DeletionRecorder *recorder = current_recorder;
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (previous_executor_start)
 		previous_executor_start(query, eflags);
@@ -159,7 +159,7 @@ recorder_executor_start(QueryDesc *query, int eflags)
 	{
 		ResultRelInfo *target = lfirst(lc);
 		const List *redundant = is_own_statement(recorder, query) ? recorder->redundant : NIL;
-		bool files =
+		bool		files =
 			has_files(recorder,
 					  catalogue_topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
 
@@ -179,7 +179,7 @@ recorder_executor_end(QueryDesc *query)
 		(query->operation == CMD_DELETE || query->operation == CMD_UPDATE))
 	{
 		ResultRelInfo *target = linitial(query->estate->es_opened_result_relations);
-		Oid relid = RelationGetRelid(target->ri_RelationDesc);
+		Oid			relid = RelationGetRelid(target->ri_RelationDesc);
 
 		if (query->operation == CMD_DELETE)
 			catalogue_record_rows(recorder, relid, EDGE_DELETE, query->estate->es_processed);
@@ -241,9 +241,9 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bo
 	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
 	TriggerDesc *old = target->ri_TrigDesc;
 	TriggerDesc *desc = palloc0(sizeof(TriggerDesc));
-	int nold = old != NULL ? old->numtriggers : 0;
-	Trigger *triggers = palloc0((nold + 1) * sizeof(Trigger));
-	int n = 0;
+	int			nold = old != NULL ? old->numtriggers : 0;
+	Trigger    *triggers = palloc0((nold + 1) * sizeof(Trigger));
+	int			n = 0;
 
 	if (old != NULL)
 		*desc = *old;
@@ -278,14 +278,17 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bo
 	if (estate->es_instrument)
 		target->ri_TrigInstrument = InstrAllocTrigger(n + 1, estate->es_instrument);
 
-	/* Called directly: it has no entry in pg_proc.  The OID must be the trigger's. */
+	/*
+	 * Called directly: it has no entry in pg_proc.  The OID must be the
+	 * trigger's.
+	 */
 	if (record)
 	{
-		FmgrInfo *function = &target->ri_TrigFunctions[n - 1];
+		FmgrInfo   *function = &target->ri_TrigFunctions[n - 1];
 
 		function->fn_addr = record_files;
 		function->fn_oid = current_recorder->funcid;
-		function->fn_stats = TRACK_FUNC_ALL; /* never counted */
+		function->fn_stats = TRACK_FUNC_ALL;	/* never counted */
 		function->fn_mcxt = estate->es_query_cxt;
 	}
 
@@ -296,7 +299,7 @@ static bool
 is_redundant(const Trigger *trigger, const List *redundant)
 {
 	return trigger->tgisinternal && OidIsValid(trigger->tgconstraint) &&
-		   TRIGGER_FOR_DELETE(trigger->tgtype) && list_member_oid(redundant, trigger->tgconstraint);
+		TRIGGER_FOR_DELETE(trigger->tgtype) && list_member_oid(redundant, trigger->tgconstraint);
 }
 
 /* Trigger function: queues the paths of a row that is about to be deleted. */
@@ -305,19 +308,22 @@ record_files(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	DeletionRecorder *recorder = current_recorder;
-	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	Oid relid = catalogue_topmost_relation(RelationGetRelid(trigger->tg_relation));
-	bool nested = GetCurrentSubTransactionId() != recorder->subxact;
-	ListCell *lc;
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	Oid			relid = catalogue_topmost_relation(RelationGetRelid(trigger->tg_relation));
+	bool		nested = GetCurrentSubTransactionId() != recorder->subxact;
+	ListCell   *lc;
 
-	/* A subtransaction can be rolled back, and its paths with it: write them within it. */
+	/*
+	 * A subtransaction can be rolled back, and its paths with it: write them
+	 * within it.
+	 */
 	if (nested)
 		catalogue_flush_recorder(recorder);
 
 	foreach(lc, recorder->attachment->files)
 	{
 		const FileBinding *file = lfirst(lc);
-		char *value;
+		char	   *value;
 
 		if (file->relid != relid)
 			continue;
@@ -342,7 +348,7 @@ record_paths(DeletionRecorder *recorder, const char *separator, char *value)
 
 	for (char *path = value; path != NULL;)
 	{
-		char *end = separator != NULL && *separator ? strstr(path, separator) : NULL;
+		char	   *end = separator != NULL && *separator ? strstr(path, separator) : NULL;
 
 		if (end != NULL)
 			*end = '\0';
@@ -356,7 +362,7 @@ record_paths(DeletionRecorder *recorder, const char *separator, char *value)
 static bool
 has_files(const DeletionRecorder *recorder, Oid relid)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, recorder->attachment->files)
 	{
@@ -370,8 +376,8 @@ has_files(const DeletionRecorder *recorder, Oid relid)
 static void
 count_cascaded_update(DeletionRecorder *recorder, Oid relid, uint64 rows)
 {
-	ListCell *lc;
-	ListCell *lc2;
+	ListCell   *lc;
+	ListCell   *lc2;
 
 	foreach(lc, recorder->graph->tables)
 	{
@@ -397,7 +403,7 @@ catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action, 
 {
 	DeletionCount *count;
 	MemoryContext oldcxt;
-	ListCell *lc;
+	ListCell   *lc;
 
 	relid = catalogue_topmost_relation(relid);
 	foreach(lc, recorder->counts)
@@ -412,10 +418,11 @@ catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action, 
 
 	oldcxt = MemoryContextSwitchTo(recorder->cxt);
 	count = palloc(sizeof(DeletionCount));
-	*count = (DeletionCount){
+	*count = (DeletionCount)
+	{
 		.relid = relid,
-		.action = action,
-		.rows = rows,
+			.action = action,
+			.rows = rows,
 	};
 	recorder->counts = lappend(recorder->counts, count);
 	MemoryContextSwitchTo(oldcxt);

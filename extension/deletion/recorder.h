@@ -12,9 +12,9 @@
 
 typedef struct DeletionCount
 {
-	Oid relid;
-	EdgeAction action;
-	uint64 rows;
+	Oid			relid;
+	EdgeAction	action;
+	uint64		rows;
 } DeletionCount;
 
 typedef struct DeletionRecorder
@@ -22,16 +22,18 @@ typedef struct DeletionRecorder
 	struct DeletionRecorder *outer;
 	const Attachment *attachment;
 	DeletionGraph *graph;
-	Oid funcid; /* the function that deletes */
+	Oid			funcid;			/* the function that deletes */
 	MemoryContext cxt;
-	List *counts;			  /* of DeletionCount * */
-	ParamListInfo own_params; /* mark the statement that redundant and limit are for */
-	List *redundant;		  /* of Oid: constraints whose triggers it does not fire */
-	uint64 limit;			  /* rows that it may delete; 0: any */
-	bool limit_reached;		  /* and there were more */
-	ExecProcNodeMtd next_row; /* what the limit is imposed on */
-	List *paths;			  /* of Datum: text, not yet in the outbox */
-	SubTransactionId subxact; /* in which paths were gathered */
+	List	   *counts;			/* of DeletionCount * */
+	ParamListInfo own_params;	/* mark the statement that redundant and limit
+								 * are for */
+	List	   *redundant;		/* of Oid: constraints whose triggers it does
+								 * not fire */
+	uint64		limit;			/* rows that it may delete; 0: any */
+	bool		limit_reached;	/* and there were more */
+	ExecProcNodeMtd next_row;	/* what the limit is imposed on */
+	List	   *paths;			/* of Datum: text, not yet in the outbox */
+	SubTransactionId subxact;	/* in which paths were gathered */
 } DeletionRecorder;
 
 extern void catalogue_start_recorder(DeletionRecorder *recorder);
@@ -41,4 +43,4 @@ extern uint64 catalogue_recorded_rows(const DeletionRecorder *recorder);
 extern void catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action,
 								  uint64 rows);
 
-#endif /* CATALOGUE_RECORDER_H */
+#endif							/* CATALOGUE_RECORDER_H */

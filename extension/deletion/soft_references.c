@@ -22,7 +22,7 @@ void
 catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *referenced)
 {
 	const Attachment *attachment = builder->attachment;
-	ListCell *lc;
+	ListCell   *lc;
 
 	if (OidIsValid(attachment->chapters) && attachment->chapters_author != NULL &&
 		!builder->author_is_key)
@@ -33,7 +33,7 @@ catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *referenced)
 	{
 		const SoftReferenceBinding *reference = lfirst(lc);
 		StringInfoData condition;
-		ListCell *value;
+		ListCell   *value;
 
 		initStringInfo(&condition);
 		if (reference->type_column != NULL)
@@ -59,15 +59,15 @@ add_reference(GraphBuilder *builder, DeletionTable *referenced, const char *refe
 			  Oid referencing, const char *column, const char *condition)
 {
 	DeletionEdge model = {.action = EDGE_DELETE,
-						  .beyond_schema = true,
-						  .comparable = true,
-						  .label = pstrdup(column),
-						  .condition = condition};
-	AttrNumber referenced_attnum = catalogue_column_number(referenced->relid, referenced_column);
-	AttrNumber attnum;
-	ColumnPair pair = {.referenced = unconstify(char *, referenced_column),
-					   .referencing = unconstify(char *, column)};
-	int32 typmod;
+		.beyond_schema = true,
+		.comparable = true,
+		.label = pstrdup(column),
+	.condition = condition};
+	AttrNumber	referenced_attnum = catalogue_column_number(referenced->relid, referenced_column);
+	AttrNumber	attnum;
+	ColumnPair	pair = {.referenced = unconstify(char *, referenced_column),
+	.referencing = unconstify(char *, column)};
+	int32		typmod;
 
 	catalogue_depend_on_relation(builder->graph->base.dependencies, referencing);
 	LockRelationOid(referencing, builder->lockmode);

@@ -27,16 +27,18 @@
 /* What a statement on a batch is, besides its saved plan. */
 typedef struct Statement
 {
-	SPIPlanPtr plan;
-	Oid relid;						 /* its table, as whose owner it runs */
-	const DeletionEdge *edge;		 /* its keys are the first parameters; may be NULL */
-	const DeletionBatch *referenced; /* the rows that the keys are of */
-	int first;						 /* of those rows, and how many */
-	int nreferenced;
-	const DeletionBatch *batch; /* its TIDs are the last parameter; may be NULL */
+	SPIPlanPtr	plan;
+	Oid			relid;			/* its table, as whose owner it runs */
+	const DeletionEdge *edge;	/* its keys are the first parameters; may be
+								 * NULL */
+	const DeletionBatch *referenced;	/* the rows that the keys are of */
+	int			first;			/* of those rows, and how many */
+	int			nreferenced;
+	const DeletionBatch *batch; /* its TIDs are the last parameter; may be
+								 * NULL */
 	DestReceiver *dest;			/* NULL: no rows come back */
-	uint64 limit;				/* of rows that a DELETE takes; 0: none */
-	List *redundant;			/* constraints whose triggers are left out */
+	uint64		limit;			/* of rows that a DELETE takes; 0: none */
+	List	   *redundant;		/* constraints whose triggers are left out */
 } Statement;
 
 static char *delete_referencing(const DeletionEdge *edge);
@@ -66,7 +68,10 @@ catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch
 		.nreferenced = referenced->nrows,
 	};
 
-	/* Without an index the planner must see how many keys there are, to hash them. */
+	/*
+	 * Without an index the planner must see how many keys there are, to hash
+	 * them.
+	 */
 	if (*plan == NULL)
 		*plan = prepare(deletion, edge, false,
 						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
@@ -142,7 +147,7 @@ catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 		.relid = edge->referencing->relid,
 		.batch = batch,
 	};
-	uint64 rows;
+	uint64		rows;
 
 	if (batch->nrows == 0)
 		return 0;
@@ -229,7 +234,7 @@ referenced_as_rows(const DeletionEdge *edge)
 {
 	StringInfoData arrays;
 	StringInfoData columns;
-	ListCell *lc;
+	ListCell   *lc;
 
 	initStringInfo(&arrays);
 	initStringInfo(&columns);
@@ -251,16 +256,16 @@ static SPIPlanPtr
 prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int cursor_options,
 		const char *query)
 {
-	Oid argtypes[INDEX_MAX_KEYS + 1];
-	int nargs = 0;
+	Oid			argtypes[INDEX_MAX_KEYS + 1];
+	int			nargs = 0;
 
 	if (edge != NULL)
 	{
-		ListCell *lc;
+		ListCell   *lc;
 
 		foreach(lc, edge->keys)
 			argtypes[nargs++] =
-				((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type;
+			((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type;
 	}
 	if (tids)
 		argtypes[nargs++] = get_array_type(TIDOID);
@@ -278,7 +283,7 @@ static void
 make_generic_plan(SPIPlanPtr plan)
 {
 	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	int save_nestlevel;
+	int			save_nestlevel;
 
 	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
 		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
@@ -329,31 +334,37 @@ run_statement(Deletion *deletion, const Statement *statement)
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	const DeletionEdge *edge = statement->edge;
-	int nkeys = edge != NULL ? list_length(edge->keys) : 0;
+	int			nkeys = edge != NULL ? list_length(edge->keys) : 0;
 	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
 	SPIExecuteOptions options = {
 		.params = params,
 		.dest = statement->dest,
 	};
-	SavedUser saved;
-	uint64 rows;
+	SavedUser	saved;
+	uint64		rows;
 
 	for (int i = 0; i < nkeys; i++)
 	{
-		int number = list_nth_int(edge->keys, i);
+		int			number = list_nth_int(edge->keys, i);
 		const DeletionKey *key = list_nth(edge->referenced->keys, number);
 
 		params->params[i] =
-			(ParamExternData){.value =
-								  catalogue_key_array(key, &statement->referenced->keys[number],
-													  statement->first, statement->nreferenced),
-							  .pflags = PARAM_FLAG_CONST,
-							  .ptype = key->array_type};
+			(ParamExternData)
+		{
+			.value =
+				catalogue_key_array(key, &statement->referenced->keys[number],
+									statement->first, statement->nreferenced),
+				.pflags = PARAM_FLAG_CONST,
+				.ptype = key->array_type
+		};
 	}
 	if (statement->batch != NULL)
-		params->params[nkeys] = (ParamExternData){.value = catalogue_tid_array(statement->batch),
-												  .pflags = PARAM_FLAG_CONST,
-												  .ptype = get_array_type(TIDOID)};
+		params->params[nkeys] = (ParamExternData)
+	{
+		.value = catalogue_tid_array(statement->batch),
+			.pflags = PARAM_FLAG_CONST,
+			.ptype = get_array_type(TIDOID)
+	};
 
 	deletion->recorder.own_params = params;
 	deletion->recorder.redundant = statement->redundant;

@@ -19,4 +19,4 @@ extern uint64 catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge,
 										int nreferenced);
 extern uint64 catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch);
 
-#endif /* CATALOGUE_STATEMENTS_H */
+#endif							/* CATALOGUE_STATEMENTS_H */

@@ -42,7 +42,7 @@ static List *traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBa
 static bool traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
 static bool traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
 static bool traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
-static int next_chunk(int batch_size, int nreferenced, uint64 nreferencing);
+static int	next_chunk(int batch_size, int nreferenced, uint64 nreferencing);
 static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
 static bool rows_cannot_move(const DeletionTable *table);
 static void batch_done(Deletion *deletion, uint64 rows);
@@ -56,7 +56,7 @@ static bool has_dependents(const DeletionTable *table);
 void
 catalogue_delete_locked_professor(Deletion *deletion)
 {
-	List *redundant = traverse_edges(deletion, deletion->professors, &deletion->professor);
+	List	   *redundant = traverse_edges(deletion, deletion->professors, &deletion->professor);
 
 	if (!deletion->restart)
 		catalogue_delete_professor_row(deletion, redundant);
@@ -92,10 +92,10 @@ catalogue_cleanup_traversal(Deletion *deletion)
 static List *
 traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 {
-	bool skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
-	List *redundant = NIL;
-	uint64 transaction_count;
-	ListCell *lc;
+	bool		skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
+	List	   *redundant = NIL;
+	uint64		transaction_count;
+	ListCell   *lc;
 
 	check_stack_depth();
 
@@ -127,7 +127,7 @@ traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 static bool
 traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
-	uint64 before;
+	uint64		before;
 
 	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->referencing))
 		return traverse_by_index(deletion, edge, referenced);
@@ -147,13 +147,16 @@ static bool
 traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
 	DeletionTable *referencing = edge->referencing;
-	bool lock_first = deletion->commit == NULL && rows_cannot_move(referencing);
+	bool		lock_first = deletion->commit == NULL && rows_cannot_move(referencing);
 	DeletionBatch batch = {0};
 	DeletionFrame *frame;
 	TupleTableSlot *slot;
-	bool complete;
+	bool		complete;
 
-	/* Not on the stack: catalogue_cleanup_traversal() looks at it after an ERROR. */
+	/*
+	 * Not on the stack: catalogue_cleanup_traversal() looks at it after an
+	 * ERROR.
+	 */
 	frame = MemoryContextAllocZero(deletion->cxt, sizeof(DeletionFrame));
 	frame->outer = deletion->frames;
 	frame->edge = edge;
@@ -167,9 +170,9 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 	while (!deletion->restart && catalogue_fill_batch(&batch, referencing, deletion->batch_size,
 													  deletion->cxt, frame->rows, slot))
 	{
-		int expected = batch.nrows;
-		uint64 done;
-		List *redundant = NIL;
+		int			expected = batch.nrows;
+		uint64		done;
+		List	   *redundant = NIL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!lock_first)
@@ -213,14 +216,14 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 static bool
 traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
-	int next = 0;
+	int			next = 0;
 
 	while (next < referenced->nrows && !deletion->restart)
 	{
-		int chunk = edge->chunk > 0 ? edge->chunk : deletion->batch_size;
-		int nreferenced = Min(chunk, referenced->nrows - next);
-		uint64 done;
-		bool more;
+		int			chunk = edge->chunk > 0 ? edge->chunk : deletion->batch_size;
+		int			nreferenced = Min(chunk, referenced->nrows - next);
+		uint64		done;
+		bool		more;
 
 		CHECK_FOR_INTERRUPTS();
 		done = catalogue_delete_by_index(deletion, edge, referenced, next, nreferenced);
@@ -249,7 +252,7 @@ traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referen
 static int
 next_chunk(int batch_size, int nreferenced, uint64 nreferencing)
 {
-	double chunk = nreferencing > 0 ? 0.875 * batch_size * nreferenced / nreferencing : batch_size;
+	double		chunk = nreferencing > 0 ? 0.875 * batch_size * nreferenced / nreferencing : batch_size;
 
 	return (int) Max(Min(chunk, Min(2.0 * nreferenced, batch_size)), 1);
 }
@@ -263,8 +266,8 @@ next_chunk(int batch_size, int nreferenced, uint64 nreferencing)
 static void
 follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
 {
-	Relation rel;
-	Snapshot snapshot;
+	Relation	rel;
+	Snapshot	snapshot;
 	TableScanDesc scan;
 
 	if (batch->nrows == 0 || rows_cannot_move(table))
@@ -301,7 +304,7 @@ batch_done(Deletion *deletion, uint64 rows)
 static void
 relock_frame(Deletion *deletion, DeletionFrame *frame)
 {
-	int before = frame->batch->nrows;
+	int			before = frame->batch->nrows;
 
 	if (frame->outer != NULL)
 		relock_frame(deletion, frame->outer);
@@ -316,7 +319,7 @@ relock_frame(Deletion *deletion, DeletionFrame *frame)
 static bool
 has_dependents(const DeletionTable *table)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, table->edges)
 	{

@@ -26,7 +26,7 @@
 
 typedef struct FeedSlot
 {
-	Oid funcid; /* hash key (must be first) */
+	Oid			funcid;			/* hash key (must be first) */
 	ChapterFeed *feed;
 } FeedSlot;
 
@@ -63,11 +63,11 @@ catalogue_feed_pin(CachedPin *pin, Oid funcid)
 static ChapterFeed *
 current_feed(Oid funcid)
 {
-	FeedSlot *slot;
+	FeedSlot   *slot;
 
 	if (feed_hash == NULL)
 	{
-		HASHCTL ctl = {
+		HASHCTL		ctl = {
 			.keysize = sizeof(Oid),
 			.entrysize = sizeof(FeedSlot),
 		};
@@ -75,7 +75,10 @@ current_feed(Oid funcid)
 		feed_hash = hash_create("catalogue chapter feeds", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 
-	/* A feed that is found takes no lock, and so reads no invalidation messages. */
+	/*
+	 * A feed that is found takes no lock, and so reads no invalidation
+	 * messages.
+	 */
 	AcceptInvalidationMessages();
 	slot = hash_search(feed_hash, &funcid, HASH_FIND, NULL);
 	if (slot == NULL || !catalogue_is_current(slot->feed->base.dependencies))
@@ -98,7 +101,7 @@ static void
 drop_stale_feeds(void)
 {
 	HASH_SEQ_STATUS status;
-	FeedSlot *slot;
+	FeedSlot   *slot;
 
 	hash_seq_init(&status, feed_hash);
 	while ((slot = hash_seq_search(&status)) != NULL)
@@ -147,8 +150,8 @@ static void
 read_types(ChapterFeed *feed)
 {
 	const Attachment *attachment = feed->attachment;
-	Oid *argtypes;
-	int nargs;
+	Oid		   *argtypes;
+	int			nargs;
 
 	feed->filiere = column_type(feed->relid, attachment->chapters_filiere);
 	feed->id = column_type(feed->relid, attachment->chapters_id);
@@ -170,8 +173,8 @@ read_types(ChapterFeed *feed)
 static ColumnType
 column_type(Oid relid, const char *column)
 {
-	AttrNumber attnum = catalogue_column_number(relid, column);
-	ColumnType type;
+	AttrNumber	attnum = catalogue_column_number(relid, column);
+	ColumnType	type;
 
 	type.oid = getBaseType(get_atttype(relid, attnum));
 	get_typlenbyvalalign(type.oid, &type.len, &type.byval, &type.align);
@@ -198,8 +201,8 @@ SPIPlanPtr
 catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
 					   const char *query)
 {
-	Oid argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	SPIPlanPtr plan;
+	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	SPIPlanPtr	plan;
 
 	SPI_connect();
 	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, 0);
@@ -212,7 +215,7 @@ ParamListInfo
 catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere, int64 n,
 					  const NullableDatum *before_at, const NullableDatum *before_id)
 {
-	const Oid types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	const Oid	types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
 	const NullableDatum values[] = {*filiere, {.value = Int64GetDatum(n)}, *before_at, *before_id};
 
 	return catalogue_make_params(lengthof(types), types, values);

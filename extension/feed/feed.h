@@ -25,30 +25,30 @@ enum
 /* A column's type; of a domain, its base type. */
 typedef struct ColumnType
 {
-	Oid oid;
-	int16 len;
-	bool byval;
-	char align;
+	Oid			oid;
+	int16		len;
+	bool		byval;
+	char		align;
 } ColumnType;
 
 typedef struct ChapterFeed
 {
-	CachedThing base; /* (must be first) */
-	Oid funcid;		  /* hash key */
+	CachedThing base;			/* (must be first) */
+	Oid			funcid;			/* hash key */
 	const Attachment *attachment;
-	CachedPin attachment_pin;
-	Oid relid;
-	char *relation; /* its qualified name, quoted */
-	bool several;	/* takes an array of filières */
-	ColumnType filiere;
-	ColumnType id;
-	ColumnType created_at;
-	Oid argument_type; /* filiere's type, or its array type */
+	CachedPin	attachment_pin;
+	Oid			relid;
+	char	   *relation;		/* its qualified name, quoted */
+	bool		several;		/* takes an array of filières */
+	ColumnType	filiere;
+	ColumnType	id;
+	ColumnType	created_at;
+	Oid			argument_type;	/* filiere's type, or its array type */
 
 	/* Each belongs to one module, and is NULL until it is needed. */
-	struct CachedReferencePlan *reference; /* reference_plan.c */
-	struct KeyRangePlans *key_ranges;	   /* key_range.c */
-	SPIPlanPtr position;				   /* page_position.c */
+	struct CachedReferencePlan *reference;	/* reference_plan.c */
+	struct KeyRangePlans *key_ranges;	/* key_range.c */
+	SPIPlanPtr	position;		/* page_position.c */
 } ChapterFeed;
 
 extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
@@ -58,4 +58,4 @@ extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const Nullab
 										   int64 n, const NullableDatum *before_at,
 										   const NullableDatum *before_id);
 
-#endif /* CATALOGUE_FEED_H */
+#endif							/* CATALOGUE_FEED_H */

@@ -34,13 +34,13 @@
 /* Where a block was; its index in the array follows from the two numbers. */
 typedef struct RememberedBlock
 {
-	Oid relid;
+	Oid			relid;
 	BlockNumber block;
-	Buffer buffer; /* InvalidBuffer in an empty entry */
+	Buffer		buffer;			/* InvalidBuffer in an empty entry */
 } RememberedBlock;
 
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
-static uint32 remembered_in_pass = 0; /* of the clock sweep */
+static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
 static Buffer read_block(Relation rel, BlockNumber block);
 
@@ -48,7 +48,7 @@ static Buffer read_block(Relation rel, BlockNumber block);
 void
 catalogue_heap_fetch_begin(void)
 {
-	uint32 pass;
+	uint32		pass;
 
 	StrategySyncStart(&pass, NULL);
 	if (pass == remembered_in_pass)
@@ -66,18 +66,18 @@ catalogue_heap_fetch_begin(void)
 bool
 catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot)
 {
-	Relation rel = scan->heapRelation;
-	HeapTuple tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	Relation	rel = scan->heapRelation;
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 	ItemPointer tid;
 
 	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
 
 	while ((tid = index_getnext_tid(scan, direction)) != NULL)
 	{
-		Buffer buffer = read_block(rel, ItemPointerGetBlockNumber(tid));
-		Buffer vmbuffer = InvalidBuffer;
-		bool found;
-		bool all_dead;
+		Buffer		buffer = read_block(rel, ItemPointerGetBlockNumber(tid));
+		Buffer		vmbuffer = InvalidBuffer;
+		bool		found;
+		bool		all_dead;
 
 		CHECK_FOR_INTERRUPTS();
 
@@ -121,7 +121,7 @@ read_block(Relation rel, BlockNumber block)
 		return entry->buffer;
 	}
 
-	entry->buffer = InvalidBuffer; /* in case of an ERROR */
+	entry->buffer = InvalidBuffer;	/* in case of an ERROR */
 	entry->relid = RelationGetRelid(rel);
 	entry->block = block;
 	entry->buffer = ReadBuffer(rel, block);

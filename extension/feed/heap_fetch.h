@@ -14,4 +14,4 @@ extern void catalogue_heap_fetch_begin(void);
 extern bool catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction,
 										TupleTableSlot *slot);
 
-#endif /* CATALOGUE_HEAP_FETCH_H */
+#endif							/* CATALOGUE_HEAP_FETCH_H */

@@ -30,34 +30,36 @@
 /* One filière's scan. */
 typedef struct FiliereScan
 {
-	Datum filiere;
+	Datum		filiere;
 	ChapterKeyRange range;
-	IndexScanDesc scan;	  /* NULL between ranges, and at the end */
-	TupleTableSlot *slot; /* current row */
-	bool undated;
-	Datum created_at; /* of the current row, in the slot's memory */
-	Datum id;
+	IndexScanDesc scan;			/* NULL between ranges, and at the end */
+	TupleTableSlot *slot;		/* current row */
+	bool		undated;
+	Datum		created_at;		/* of the current row, in the slot's memory */
+	Datum		id;
 } FiliereScan;
 
 struct ChapterScan
 {
-	Relation rel;
-	Relation index;
-	Snapshot snapshot;
+	Relation	rel;
+	Relation	index;
+	Snapshot	snapshot;
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
-	MemoryContext scan_cxt; /* of scan keys and the index AM's states */
+	MemoryContext scan_cxt;		/* of scan keys and the index AM's states */
 	FiliereScan *filieres;
-	int nfilieres;
-	binaryheap *heap;			/* of filières that have a current row; NULL for one */
-	FiliereScan *last_returned; /* to be advanced before the next row is returned */
+	int			nfilieres;
+	binaryheap *heap;			/* of filières that have a current row; NULL
+								 * for one */
+	FiliereScan *last_returned; /* to be advanced before the next row is
+								 * returned */
 	SortSupportData by_created_at;
 	SortSupportData by_id;
-	uint64 rows_read;
+	uint64		rows_read;
 };
 
-static int sort_and_unique(Relation index, Datum *filieres, int nfilieres);
-static int compare_filieres(const void *a, const void *b, void *index);
+static int	sort_and_unique(Relation index, Datum *filieres, int nfilieres);
+static int	compare_filieres(const void *a, const void *b, void *index);
 static bool start_range(ChapterScan *scan, FiliereScan *filiere);
 static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
 static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
@@ -66,7 +68,7 @@ static void start_merge(ChapterScan *scan);
 static MemoryContext merged_scans_context(int nscans);
 static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
 static bool advance_merged(ChapterScan *scan, FiliereScan *filiere);
-static int compare_filiere_scans(Datum a, Datum b, void *arg);
+static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
 /*
  * Begins to read the chapters of some filières after a position.
@@ -167,7 +169,7 @@ catalogue_feed_scan_end(ChapterScan *scan)
 static int
 sort_and_unique(Relation index, Datum *filieres, int nfilieres)
 {
-	int nunique = 0;
+	int			nunique = 0;
 
 	if (nfilieres < 2)
 		return nfilieres;
@@ -186,7 +188,7 @@ sort_and_unique(Relation index, Datum *filieres, int nfilieres)
 static int
 compare_filieres(const void *a, const void *b, void *index)
 {
-	FmgrInfo *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
+	FmgrInfo   *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
 
 	return DatumGetInt32(FunctionCall2Coll(order,
 										   ((Relation) index)->rd_indcollation[INDEX_FILIERE - 1],
@@ -202,11 +204,11 @@ compare_filieres(const void *a, const void *b, void *index)
 static bool
 start_range(ChapterScan *scan, FiliereScan *filiere)
 {
-	Relation index = scan->index;
+	Relation	index = scan->index;
 	const ChapterPosition *position = scan->position;
 	MemoryContext oldcxt;
 	ScanKeyData keys[INDEX_ID];
-	int nkeys = 0;
+	int			nkeys = 0;
 
 	if (filiere->range == KEY_RANGE_END)
 		return false;
@@ -246,8 +248,8 @@ start_range(ChapterScan *scan, FiliereScan *filiere)
 static void
 init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 {
-	Oid type = index->rd_opcintype[attno - 1];
-	Oid less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
+	Oid			type = index->rd_opcintype[attno - 1];
+	Oid			less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
 
 	ScanKeyEntryInitialize(key, 0, attno, BTLessStrategyNumber, InvalidOid,
 						   index->rd_indcollation[attno - 1], get_opcode(less), argument);
@@ -261,7 +263,7 @@ init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
 static void
 init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
 {
-	ScanKey members = palloc(sizeof(ScanKeyData) * 2);
+	ScanKey		members = palloc(sizeof(ScanKeyData) * 2);
 
 	ScanKeyEntryInitializeWithInfo(&members[0], SK_ROW_MEMBER, INDEX_CREATED_AT,
 								   BTLessStrategyNumber, InvalidOid,
@@ -327,7 +329,7 @@ start_merge(ChapterScan *scan)
 static MemoryContext
 merged_scans_context(int nscans)
 {
-	Size size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, Min(nscans, 256)));
+	Size		size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, Min(nscans, 256)));
 
 	return GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans", 0, size, size);
 }
@@ -336,8 +338,8 @@ merged_scans_context(int nscans)
 static void
 init_descending(SortSupport ssup, Relation index, AttrNumber attno)
 {
-	Oid type = index->rd_opcintype[attno - 1];
-	Oid greater =
+	Oid			type = index->rd_opcintype[attno - 1];
+	Oid			greater =
 		get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTGreaterStrategyNumber);
 
 	ssup->ssup_cxt = CurrentMemoryContext;
@@ -350,7 +352,7 @@ init_descending(SortSupport ssup, Relation index, AttrNumber attno)
 static bool
 advance_merged(ChapterScan *scan, FiliereScan *filiere)
 {
-	bool isnull;
+	bool		isnull;
 
 	if (!advance(scan, filiere))
 		return false;
@@ -368,8 +370,8 @@ compare_filiere_scans(Datum a, Datum b, void *arg)
 	ChapterScan *scan = (ChapterScan *) arg;
 	const FiliereScan *scan_a = (const FiliereScan *) DatumGetPointer(a);
 	const FiliereScan *scan_b = (const FiliereScan *) DatumGetPointer(b);
-	int order = ApplySortComparator(scan_a->created_at, scan_a->undated, scan_b->created_at,
-									scan_b->undated, &scan->by_created_at);
+	int			order = ApplySortComparator(scan_a->created_at, scan_a->undated, scan_b->created_at,
+											scan_b->undated, &scan->by_created_at);
 
 	if (order == 0)
 		order = ApplySortComparator(scan_a->id, false, scan_b->id, false, &scan->by_id);

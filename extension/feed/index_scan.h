@@ -20,7 +20,7 @@ extern ChapterScan *catalogue_feed_scan_begin(Relation rel, Relation index, Snap
 											  int nfilieres);
 extern TupleTableSlot *catalogue_feed_scan_next(ChapterScan *scan);
 extern uint64 catalogue_feed_scan_rows_read(const ChapterScan *scan);
-extern int catalogue_feed_scan_merged(const ChapterScan *scan);
+extern int	catalogue_feed_scan_merged(const ChapterScan *scan);
 extern void catalogue_feed_scan_end(ChapterScan *scan);
 
-#endif /* CATALOGUE_INDEX_SCAN_H */
+#endif							/* CATALOGUE_INDEX_SCAN_H */

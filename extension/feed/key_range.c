@@ -23,9 +23,9 @@
 /* The plans of the ranges, for rows of the table's type in which some columns are filled. */
 struct KeyRangePlans
 {
-	CachedThing base; /* (must be first) */
-	Bitmapset *columns;
-	SPIPlanPtr plans[KEY_RANGE_END]; /* NULL until needed */
+	CachedThing base;			/* (must be first) */
+	Bitmapset  *columns;
+	SPIPlanPtr	plans[KEY_RANGE_END];	/* NULL until needed */
 };
 
 static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
@@ -39,8 +39,8 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
 		return KEY_RANGE_END;
 
 	return catalogue_column_is_not_null(RelationGetDescr(rel), plan->created_at_attno)
-			   ? KEY_RANGE_END
-			   : KEY_RANGE_UNDATED;
+		? KEY_RANGE_END
+		: KEY_RANGE_UNDATED;
 }
 
 /*
@@ -52,13 +52,13 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, boo
 							   ChapterKeyRange range)
 {
 	const Attachment *attachment = feed->attachment;
-	Oid equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
+	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
 	StringInfoData buf;
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf,
 					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
-							 : "SELECT %s FROM %s WHERE %s %s $1",
+					 : "SELECT %s FROM %s WHERE %s %s $1",
 					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
@@ -159,8 +159,8 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
 static char *
 select_list(Oid relid, const Bitmapset *columns)
 {
-	Relation rel = table_open(relid, AccessShareLock);
-	TupleDesc tupdesc = RelationGetDescr(rel);
+	Relation	rel = table_open(relid, AccessShareLock);
+	TupleDesc	tupdesc = RelationGetDescr(rel);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -178,7 +178,7 @@ select_list(Oid relid, const Bitmapset *columns)
 			appendStringInfo(&buf, "NULL::%s",
 							 format_type_extended(att->atttypid, att->atttypmod,
 												  FORMAT_TYPE_TYPEMOD_GIVEN |
-													  FORMAT_TYPE_FORCE_QUALIFY));
+												  FORMAT_TYPE_FORCE_QUALIFY));
 	}
 	table_close(rel, NoLock);
 

@@ -18,11 +18,11 @@
  */
 typedef enum ChapterKeyRange
 {
-	KEY_RANGE_NEWEST,		 /* from the start */
-	KEY_RANGE_BEFORE,		 /* created_at < before_at */
-	KEY_RANGE_AFTER,		 /* (created_at, id) < (before_at, before_id) */
-	KEY_RANGE_UNDATED,		 /* created_at IS NULL */
-	KEY_RANGE_UNDATED_AFTER, /* created_at IS NULL AND id < before_id */
+	KEY_RANGE_NEWEST,			/* from the start */
+	KEY_RANGE_BEFORE,			/* created_at < before_at */
+	KEY_RANGE_AFTER,			/* (created_at, id) < (before_at, before_id) */
+	KEY_RANGE_UNDATED,			/* created_at IS NULL */
+	KEY_RANGE_UNDATED_AFTER,	/* created_at IS NULL AND id < before_id */
 	KEY_RANGE_END
 } ChapterKeyRange;
 
@@ -45,4 +45,4 @@ extern KeyRangePlans *catalogue_feed_pin_key_range_plans(CachedPin *pin, Chapter
 extern SPIPlanPtr catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans,
 												ChapterKeyRange range);
 
-#endif /* CATALOGUE_KEY_RANGE_H */
+#endif							/* CATALOGUE_KEY_RANGE_H */

@@ -65,9 +65,9 @@ static void
 look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Snapshot snapshot,
 				 ChapterPosition *position)
 {
-	Datum id = position->before_id.value;
+	Datum		id = position->before_id.value;
 	NullableDatum created_at;
-	bool found;
+	bool		found;
 
 	if (OidIsValid(plan->id_indexid))
 		found = look_up_by_index(feed, plan, rel, snapshot, id, &created_at);
@@ -76,8 +76,8 @@ look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Sna
 
 	if (!found)
 	{
-		Oid output;
-		bool is_varlena;
+		Oid			output;
+		bool		is_varlena;
 
 		getTypeOutputInfo(feed->id.oid, &output, &is_varlena);
 		ereport(ERROR,
@@ -94,13 +94,13 @@ static bool
 look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation rel,
 				 Snapshot snapshot, Datum id, NullableDatum *created_at)
 {
-	Relation index = index_open(plan->id_indexid, AccessShareLock);
+	Relation	index = index_open(plan->id_indexid, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	Oid type = index->rd_opcintype[0];
-	Oid equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
+	Oid			type = index->rd_opcintype[0];
+	Oid			equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
 	ScanKeyData key;
 	IndexScanDesc scan;
-	bool found;
+	bool		found;
 
 	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0],
 						   get_opcode(equality), id);
@@ -127,11 +127,11 @@ look_up_by_plan(ChapterFeed *feed, const ChapterPosition *position, NullableDatu
 	NullableDatum no_filiere = {.isnull = true};
 	SPIExecuteOptions options = {
 		.params =
-			catalogue_feed_params(feed, &no_filiere, 1, &position->before_at, &position->before_id),
+		catalogue_feed_params(feed, &no_filiere, 1, &position->before_at, &position->before_id),
 		.read_only = true,
 		.tcount = 1,
 	};
-	bool found;
+	bool		found;
 
 	SPI_connect();
 	found = catalogue_execute_plan(position_plan(feed), &options) > 0;
@@ -155,7 +155,7 @@ position_plan(ChapterFeed *feed)
 {
 	if (feed->position == NULL)
 	{
-		Oid equal = lookup_type_cache(feed->id.oid, TYPECACHE_EQ_OPR)->eq_opr;
+		Oid			equal = lookup_type_cache(feed->id.oid, TYPECACHE_EQ_OPR)->eq_opr;
 		const char *query =
 			psprintf("SELECT %s FROM %s WHERE %s %s $4",
 					 quote_identifier(feed->attachment->chapters_created_at), feed->relation,

@@ -16,4 +16,4 @@ extern void catalogue_feed_find_position(ChapterFeed *feed, const ReferencePlan 
 										 Snapshot snapshot, const NullableDatum *before_id,
 										 const NullableDatum *before_at, ChapterPosition *position);
 
-#endif /* CATALOGUE_PAGE_POSITION_H */
+#endif							/* CATALOGUE_PAGE_POSITION_H */

@@ -38,28 +38,31 @@
 
 typedef struct ChapterSource
 {
-	TupleSource base;  /* (must be first) */
-	MemoryContext cxt; /* holds the source and its pin */
-	CachedPin feed_pin;
+	TupleSource base;			/* (must be first) */
+	MemoryContext cxt;			/* holds the source and its pin */
+	CachedPin	feed_pin;
 	ChapterFeed *feed;
-	ReferencePlan plan; /* as it was at begin */
-	Snapshot snapshot;
-	MemoryContext page_cxt; /* what one open() makes; reset by close() */
-	Relation rel;
-	Relation index;		 /* to stream from; NULL where the executor reads the table */
-	AttrNumber *columns; /* that are looked at, as next() stores them ... */
-	int ncolumns;
-	AttrNumber last_column; /* ... and the greatest of them */
+	ReferencePlan plan;			/* as it was at begin */
+	Snapshot	snapshot;
+	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
+	Relation	rel;
+	Relation	index;			/* to stream from; NULL where the executor
+								 * reads the table */
+	AttrNumber *columns;		/* that are looked at, as next() stores them
+								 * ... */
+	int			ncolumns;
+	AttrNumber	last_column;	/* ... and the greatest of them */
 
 	ChapterPosition position;
-	int64 remaining;			/* rows still to be returned; all of them at once if stored */
+	int64		remaining;		/* rows still to be returned; all of them at
+								 * once if stored */
 	ChapterScan *scan;			/* streaming */
 	Tuplestorestate *stored;	/* not streaming ... */
 	TupleTableSlot *stored_row; /* ... and its current row */
 
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
-	uint64 rows_read;
-	int merged;
+	uint64		rows_read;
+	int			merged;
 } ChapterSource;
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
@@ -120,10 +123,10 @@ catalogue_recent_chapters(PG_FUNCTION_ARGS)
 static void
 estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	CachedPin *pin = palloc(sizeof(CachedPin));
+	CachedPin  *pin = palloc(sizeof(CachedPin));
 	ChapterFeed *feed;
 	ReferencePlan plan;
-	double nfilieres;
+	double		nfilieres;
 
 	catalogue_init_pin(pin, CurrentMemoryContext);
 	feed = catalogue_feed_pin(pin, funcid);
@@ -133,7 +136,7 @@ estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	estimate->rows = clamp_row_est(Min(requested_rows(args), plan.rows * nfilieres));
 	estimate->startup_cost = plan.startup_cost * nfilieres;
 	estimate->total_cost = estimate->startup_cost + (plan.total_cost - plan.startup_cost) *
-														estimate->rows / Max(plan.rows, 1);
+		estimate->rows / Max(plan.rows, 1);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan.depends_on_role;
 	catalogue_unpin(pin);
@@ -148,7 +151,7 @@ estimated_length(const Node *array)
 	if (IsA(array, Const))
 	{
 		const Const *constant = (const Const *) array;
-		ArrayType *value;
+		ArrayType  *value;
 
 		if (constant->constisnull)
 			return 0;
@@ -163,12 +166,12 @@ estimated_length(const Node *array)
 static double
 requested_rows(List *args)
 {
-	Node *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
+	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
 
 	if (n != NULL && IsA(n, Const) && !((Const *) n)->constisnull)
 		return Max(DatumGetInt32(((Const *) n)->constvalue), 0);
 
-	return 100; /* the default of n */
+	return 100;					/* the default of n */
 }
 
 /*
@@ -227,9 +230,9 @@ static void
 check_select_privilege(ChapterSource *source)
 {
 	const ReferencePlan *plan = &source->plan;
-	TupleDesc tupdesc = source->base.tupdesc;
+	TupleDesc	tupdesc = source->base.tupdesc;
 	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->ncolumns + 3));
-	int n = 0;
+	int			n = 0;
 
 	columns[n++] = plan->filiere_attno;
 	columns[n++] = plan->created_at_attno;
@@ -280,13 +283,13 @@ static void
 start_scan(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterFeed *feed = source->feed;
-	Datum *filieres;
-	int nfilieres = 0;
+	Datum	   *filieres;
+	int			nfilieres = 0;
 
 	if (feed->several)
 	{
-		bool *isnull;
-		int nelements;
+		bool	   *isnull;
+		int			nelements;
 
 		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
@@ -315,9 +318,9 @@ static void
 run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterPosition *position = &source->position;
-	int64 remaining = source->remaining;
-	Bitmapset *columns = NULL;
-	CachedPin *pin = palloc(sizeof(CachedPin));
+	int64		remaining = source->remaining;
+	Bitmapset  *columns = NULL;
+	CachedPin  *pin = palloc(sizeof(CachedPin));
 	KeyRangePlans *plans;
 
 	source->stored = tuplestore_begin_heap(false, false, work_mem);
@@ -452,8 +455,8 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (es->analyze && source->index != NULL)
 	{
-		uint64 rows_read = source->rows_read;
-		int merged = source->merged;
+		uint64		rows_read = source->rows_read;
+		int			merged = source->merged;
 
 		if (source->scan != NULL)
 		{

@@ -39,8 +39,9 @@
 
 typedef struct CachedReferencePlan
 {
-	SPIPlanPtr query;
-	int generation; /* of the server's plan that "plan" was read from; 0 for none */
+	SPIPlanPtr	query;
+	int			generation;		/* of the server's plan that "plan" was read
+								 * from; 0 for none */
 	ReferencePlan plan;
 } CachedReferencePlan;
 
@@ -54,7 +55,7 @@ static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
 static void set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt);
 static Datum equal_text(PG_FUNCTION_ARGS);
-static Oid find_id_index(Oid relid, const ReferencePlan *reference);
+static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
 static bool is_plain_unique_index(Relation index, AttrNumber attno);
 
 /*
@@ -84,9 +85,9 @@ prepare_reference(ChapterFeed *feed)
 {
 	if (feed->reference == NULL)
 	{
-		SPIPlanPtr query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
-												  catalogue_feed_key_range_query(feed, "*", false,
-																				 KEY_RANGE_NEWEST));
+		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
+												   catalogue_feed_key_range_query(feed, "*", false,
+																				  KEY_RANGE_NEWEST));
 
 		feed->reference = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
 		feed->reference->query = query;
@@ -100,7 +101,7 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 {
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
-	Plan *plan = stmt->planTree;
+	Plan	   *plan = stmt->planTree;
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
@@ -127,11 +128,11 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 static const char *
 find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *reference)
 {
-	List *indexqual;
+	List	   *indexqual;
 
 	if (IsA(plan, IndexScan))
 	{
-		IndexScan *scan = (IndexScan *) plan;
+		IndexScan  *scan = (IndexScan *) plan;
 
 		reference->indexid = scan->indexid;
 		reference->direction = scan->indexorderdir;
@@ -166,8 +167,8 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 static bool
 is_heap(Oid relid)
 {
-	Relation rel = table_open(relid, AccessShareLock);
-	bool heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
 
 	table_close(rel, NoLock);
 
@@ -201,13 +202,13 @@ why_not_index_scan(const Plan *plan)
 static bool
 index_has_order(Oid relid, const ReferencePlan *reference)
 {
-	Relation index = index_open(reference->indexid, AccessShareLock);
+	Relation	index = index_open(reference->indexid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
-	bool fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
-				form->indnkeyatts >= INDEX_ID &&
-				form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
-				form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
-				form->indkey.values[INDEX_ID - 1] == reference->id_attno;
+	bool		fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
+		form->indnkeyatts >= INDEX_ID &&
+		form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
+		form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
+		form->indkey.values[INDEX_ID - 1] == reference->id_attno;
 
 	index_close(index, NoLock);
 
@@ -224,7 +225,7 @@ index_has_order(Oid relid, const ReferencePlan *reference)
 static void
 set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt)
 {
-	Relation index = index_open(reference->indexid, AccessShareLock);
+	Relation	index = index_open(reference->indexid, AccessShareLock);
 
 	fmgr_info_cxt(get_opcode(opno), &reference->equality, cxt);
 	if (reference->equality.fn_oid == F_TEXTEQ &&
@@ -252,13 +253,13 @@ equal_text(PG_FUNCTION_ARGS)
 static Oid
 find_id_index(Oid relid, const ReferencePlan *reference)
 {
-	Relation rel = table_open(relid, AccessShareLock);
-	Oid found = InvalidOid;
-	ListCell *lc;
+	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			found = InvalidOid;
+	ListCell   *lc;
 
 	foreach(lc, RelationGetIndexList(rel))
 	{
-		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
 		if (is_plain_unique_index(index, reference->id_attno))
 			found = RelationGetRelid(index);
@@ -276,7 +277,7 @@ is_plain_unique_index(Relation index, AttrNumber attno)
 	Form_pg_index form = index->rd_index;
 
 	return form->indisunique && form->indisvalid && form->indisready && !form->indcheckxmin &&
-		   form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
-		   index->rd_rel->relam == BTREE_AM_OID &&
-		   heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+		form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 }

@@ -21,22 +21,24 @@ enum
 
 typedef struct ReferencePlan
 {
-	bool depends_on_role;
-	double rows; /* of a whole filière */
-	Cost startup_cost;
-	Cost total_cost;
-	AttrNumber filiere_attno;
-	AttrNumber created_at_attno;
-	AttrNumber id_attno;
-	const char *not_streamed; /* a constant: why no index can be streamed from; NULL if one can */
+	bool		depends_on_role;
+	double		rows;			/* of a whole filière */
+	Cost		startup_cost;
+	Cost		total_cost;
+	AttrNumber	filiere_attno;
+	AttrNumber	created_at_attno;
+	AttrNumber	id_attno;
+	const char *not_streamed;	/* a constant: why no index can be streamed
+								 * from; NULL if one can */
 
 	/* Where one can: */
-	Oid indexid;
+	Oid			indexid;
 	ScanDirection direction;
-	FmgrInfo equality; /* filière column = argument */
-	Oid id_indexid;	   /* unique, on the id alone; InvalidOid if there is none */
+	FmgrInfo	equality;		/* filière column = argument */
+	Oid			id_indexid;		/* unique, on the id alone; InvalidOid if
+								 * there is none */
 } ReferencePlan;
 
 extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan);
 
-#endif /* CATALOGUE_REFERENCE_PLAN_H */
+#endif							/* CATALOGUE_REFERENCE_PLAN_H */

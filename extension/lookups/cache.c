@@ -42,34 +42,37 @@
 
 typedef struct LookupKey
 {
-	Oid schema;
-	LookupForm form;
-	const char *scope; /* NULL for all; in the entry's memory */
+	Oid			schema;
+	LookupForm	form;
+	const char *scope;			/* NULL for all; in the entry's memory */
 } LookupKey;
 
 typedef struct LookupEntry
 {
-	CachedThing base; /* (must be first) */
-	LookupKey key;
-	instr_time loaded_at; /* monotonic */
-	uint64 hits;
-	bool uncommitted; /* loaded by the current transaction, which has an XID */
-	dlist_node recency;
-	Size bytes; /* of its memory context */
+	CachedThing base;			/* (must be first) */
+	LookupKey	key;
+	instr_time	loaded_at;		/* monotonic */
+	uint64		hits;
+	bool		uncommitted;	/* loaded by the current transaction, which
+								 * has an XID */
+	dlist_node	recency;
+	Size		bytes;			/* of its memory context */
 	const LookupContent *content;
 } LookupEntry;
 
 typedef struct LookupSlot
 {
-	LookupKey key; /* hash key (must be first) */
+	LookupKey	key;			/* hash key (must be first) */
 	LookupEntry *entry;
 } LookupSlot;
 
-static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before the first use */
+static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before
+										 * the first use */
 static MemoryContext index_cxt = NULL;	/* holds the hash and the dependencies */
-static HTAB *lookup_hash = NULL;		/* of LookupSlot: the published entries */
-static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used first */
-static Size entry_bytes = 0;							/* of all of them */
+static HTAB *lookup_hash = NULL;	/* of LookupSlot: the published entries */
+static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used
+														 * first */
+static Size entry_bytes = 0;	/* of all of them */
 static LookupCounts counts;
 
 /* What all entries were read from; the version changes when the set is replaced. */
@@ -77,7 +80,7 @@ static MemoryContext dependencies_cxt = NULL;
 static Dependencies *dependencies = NULL;
 static uint64 dependencies_version = 0;
 
-static bool has_uncommitted = false; /* whether an entry is uncommitted */
+static bool has_uncommitted = false;	/* whether an entry is uncommitted */
 
 static void create_cache(void);
 static bool transaction_may_use_cache(void);
@@ -97,7 +100,7 @@ static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
 static void keep_uncommitted(void);
 static void drop_uncommitted(void);
 static uint32 hash_key(const void *key, Size keysize);
-static int match_keys(const void *a, const void *b, Size keysize);
+static int	match_keys(const void *a, const void *b, Size keysize);
 static double entry_age(const LookupEntry *entry);
 
 /* Called once, while the library is loaded. */
@@ -156,7 +159,10 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		entry = load_entry(request);
 	}
 
-	/* From here on nothing can fail; what is not published is freed by its last pin. */
+	/*
+	 * From here on nothing can fail; what is not published is freed by its
+	 * last pin.
+	 */
 	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
 	catalogue_pin(&pin->base, &entry->base);
 	pin->content = entry->content;
@@ -174,7 +180,7 @@ catalogue_unpin_lookups(LookupPin *pin)
 void
 catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
-	dlist_iter iter;
+	dlist_iter	iter;
 
 	if (lookup_cxt == NULL)
 		create_cache();
@@ -221,15 +227,15 @@ create_cache(void)
 	MemoryContext empty_cxt =
 		AllocSetContextCreate(child_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
 	Dependencies *empty = catalogue_begin_dependencies(empty_cxt);
-	HASHCTL ctl = {
+	HASHCTL		ctl = {
 		.keysize = sizeof(LookupKey),
 		.entrysize = sizeof(LookupSlot),
 		.hash = hash_key,
 		.match = match_keys,
 		.hcxt = child_cxt,
 	};
-	HTAB *hash = hash_create("catalogue lookup hash", 32, &ctl,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	HTAB	   *hash = hash_create("catalogue lookup hash", 32, &ctl,
+								   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 
 	/* From here on nothing can fail. */
 	MemoryContextSetParent(cxt, CacheMemoryContext);
@@ -244,14 +250,14 @@ static bool
 transaction_may_use_cache(void)
 {
 	return catalogue_lookup_ttl > 0 && !catalogue_transaction_wrote_lookups() &&
-		   !IsolationUsesXactSnapshot();
+		!IsolationUsesXactSnapshot();
 }
 
 /* The published entry that answers a request, or NULL; one that has expired is dropped. */
 static LookupEntry *
 find_entry(const LookupRequest *request)
 {
-	LookupKey key = {request->attachment->schema, request->form, request->scope};
+	LookupKey	key = {request->attachment->schema, request->form, request->scope};
 	LookupSlot *slot = hash_search(lookup_hash, &key, HASH_FIND, NULL);
 	LookupEntry *entry;
 
@@ -279,8 +285,8 @@ find_entry(const LookupRequest *request)
 static LookupEntry *
 load_entry(const LookupRequest *request)
 {
-	bool cacheable;
-	uint64 version;
+	bool		cacheable;
+	uint64		version;
 	LookupEntry *entry;
 
 	do
@@ -296,9 +302,9 @@ load_entry(const LookupRequest *request)
 	entry = read_entry(request);
 
 	/*
-	 * A call nested in the load (by an output function, say) may have replaced
-	 * the dependencies.  The attachment was looked up before they covered it, so
-	 * it answers for itself.
+	 * A call nested in the load (by an output function, say) may have
+	 * replaced the dependencies.  The attachment was looked up before they
+	 * covered it, so it answers for itself.
 	 */
 	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
 		!catalogue_is_current(request->attachment->base.dependencies))
@@ -319,7 +325,7 @@ read_entry(const LookupRequest *request)
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
 	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
-	Snapshot snapshot;
+	Snapshot	snapshot;
 
 	entry->base.cxt = cxt;
 	entry->base.dropped = true; /* until it is published */
@@ -342,7 +348,7 @@ read_entry(const LookupRequest *request)
 static void
 publish_entry(LookupEntry *entry)
 {
-	bool found;
+	bool		found;
 	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
 
 	if (found)
@@ -374,7 +380,11 @@ invalidate_if_stale(void)
 		return;
 
 	counts.invalidations += drop_all_entries();
-	/* An empty set fits into the block that a reset keeps, so this cannot fail. */
+
+	/*
+	 * An empty set fits into the block that a reset keeps, so this cannot
+	 * fail.
+	 */
 	MemoryContextReset(dependencies_cxt);
 	dependencies = catalogue_begin_dependencies(dependencies_cxt);
 	dependencies_version++;
@@ -384,7 +394,7 @@ invalidate_if_stale(void)
 static uint64
 drop_all_entries(void)
 {
-	uint64 ndropped = 0;
+	uint64		ndropped = 0;
 	dlist_mutable_iter iter;
 
 	dlist_foreach_modify(iter, &entries)
@@ -418,7 +428,7 @@ static Size
 cache_bytes(void)
 {
 	return entry_bytes + MemoryContextMemAllocated(lookup_cxt, false) +
-		   MemoryContextMemAllocated(index_cxt, true);
+		MemoryContextMemAllocated(index_cxt, true);
 }
 
 static void
@@ -450,7 +460,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransacti
 static void
 keep_uncommitted(void)
 {
-	dlist_iter iter;
+	dlist_iter	iter;
 
 	if (!has_uncommitted)
 		return;
@@ -483,7 +493,7 @@ static uint32
 hash_key(const void *key, Size keysize)
 {
 	const LookupKey *k = key;
-	uint32 hash = hash_combine(murmurhash32(k->schema), k->form);
+	uint32		hash = hash_combine(murmurhash32(k->schema), k->form);
 
 	if (k->scope != NULL)
 		hash = hash_combine(hash, string_hash(k->scope, strlen(k->scope) + 1));
@@ -508,7 +518,7 @@ match_keys(const void *a, const void *b, Size keysize)
 static double
 entry_age(const LookupEntry *entry)
 {
-	instr_time age;
+	instr_time	age;
 
 	INSTR_TIME_SET_CURRENT(age);
 	INSTR_TIME_SUBTRACT(age, entry->loaded_at);

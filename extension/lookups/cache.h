@@ -16,39 +16,43 @@
  */
 typedef struct LookupPin
 {
-	CachedPin base;
-	const LookupContent *content; /* NULL while nothing is pinned */
-	const char *cache;			  /* "hit", "miss" or "bypass"; NULL before the first use */
+	CachedPin	base;
+	const LookupContent *content;	/* NULL while nothing is pinned */
+	const char *cache;			/* "hit", "miss" or "bypass"; NULL before the
+								 * first use */
 } LookupPin;
 
 typedef struct LookupCounts
 {
-	uint64 hits;
-	uint64 misses;
-	uint64 invalidations; /* entries dropped because a table changed */
-	uint64 expiries;	  /* entries older than catalogue.lookup_ttl */
-	uint64 evictions;	  /* entries dropped to stay within catalogue.cache_size */
-	uint64 bypasses;
-	uint64 discarded_loads; /* not published, since a table changed meanwhile */
+	uint64		hits;
+	uint64		misses;
+	uint64		invalidations;	/* entries dropped because a table changed */
+	uint64		expiries;		/* entries older than catalogue.lookup_ttl */
+	uint64		evictions;		/* entries dropped to stay within
+								 * catalogue.cache_size */
+	uint64		bypasses;
+	uint64		discarded_loads;	/* not published, since a table changed
+									 * meanwhile */
 } LookupCounts;
 
 typedef struct LookupEntryStats
 {
-	Oid schema;
-	LookupForm form;
-	const char *scope; /* NULL for all */
-	uint64 nrows;
-	Size bytes;
-	double age;		   /* in seconds */
-	double expires_in; /* in seconds */
-	uint64 hits;
+	Oid			schema;
+	LookupForm	form;
+	const char *scope;			/* NULL for all */
+	uint64		nrows;
+	Size		bytes;
+	double		age;			/* in seconds */
+	double		expires_in;		/* in seconds */
+	uint64		hits;
 } LookupEntryStats;
 
 typedef struct LookupCacheStats
 {
-	LookupCounts counts; /* since the backend began, or the last reset */
-	Size bytes;
-	List *entries; /* of LookupEntryStats *, the latest used first */
+	LookupCounts counts;		/* since the backend began, or the last reset */
+	Size		bytes;
+	List	   *entries;		/* of LookupEntryStats *, the latest used
+								 * first */
 } LookupCacheStats;
 
 extern void catalogue_lookup_cache_init(void);
@@ -58,4 +62,4 @@ extern void catalogue_unpin_lookups(LookupPin *pin);
 extern void catalogue_get_lookup_cache_stats(LookupCacheStats *stats);
 extern void catalogue_reset_lookup_cache(void);
 
-#endif /* CATALOGUE_LOOKUPS_CACHE_H */
+#endif							/* CATALOGUE_LOOKUPS_CACHE_H */

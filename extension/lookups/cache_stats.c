@@ -49,7 +49,7 @@ catalogue_cache_stats(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	LookupCacheStats stats;
-	ListCell *lc;
+	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 
@@ -78,11 +78,11 @@ static void
 put_totals(ReturnSetInfo *rsinfo, const LookupCacheStats *stats)
 {
 	const LookupCounts *counts = &stats->counts;
-	uint64 calls = counts->hits + counts->misses + counts->bypasses;
-	uint64 row_count = 0;
-	Datum values[STATS_NATTS] = {0};
-	bool isnull[STATS_NATTS] = {false};
-	ListCell *lc;
+	uint64		calls = counts->hits + counts->misses + counts->bypasses;
+	uint64		row_count = 0;
+	Datum		values[STATS_NATTS] = {0};
+	bool		isnull[STATS_NATTS] = {false};
+	ListCell   *lc;
 
 	foreach(lc, stats->entries)
 		row_count += ((LookupEntryStats *) lfirst(lc))->nrows;
@@ -109,9 +109,9 @@ static void
 put_entry(ReturnSetInfo *rsinfo, const LookupEntryStats *entry)
 {
 	const char *schema = get_namespace_name(entry->schema);
-	NameData schema_name;
-	Datum values[STATS_NATTS] = {0};
-	bool isnull[STATS_NATTS];
+	NameData	schema_name;
+	Datum		values[STATS_NATTS] = {0};
+	bool		isnull[STATS_NATTS];
 
 	/* Misses and the like are those of the backend. */
 	for (int i = 0; i < STATS_NATTS; i++)
@@ -138,7 +138,7 @@ put_entry(ReturnSetInfo *rsinfo, const LookupEntryStats *entry)
 static Datum
 seconds(double n)
 {
-	Interval *interval = palloc0(sizeof(Interval));
+	Interval   *interval = palloc0(sizeof(Interval));
 
 	interval->time = (TimeOffset) (n * USECS_PER_SEC);
 

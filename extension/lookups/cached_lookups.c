@@ -36,8 +36,8 @@
 
 /* The first argument of both functions, and what open() gets behind it. */
 #define ARG_UNIVERSITE 0
-#define ROWS_ARG_KIND 1				 /* from take_kind_condition() */
-#define DOCUMENT_ARG_KNOWN_VERSION 1 /* the function's second argument */
+#define ROWS_ARG_KIND 1			/* from take_kind_condition() */
+#define DOCUMENT_ARG_KNOWN_VERSION 1	/* the function's second argument */
 
 /* Columns of cached_lookups_json(). */
 enum
@@ -48,17 +48,17 @@ enum
 
 typedef struct LookupSource
 {
-	TupleSource base;  /* (must be first) */
-	MemoryContext cxt; /* holds the source and its pin */
+	TupleSource base;			/* (must be first) */
+	MemoryContext cxt;			/* holds the source and its pin */
 	const Attachment *attachment;
-	Oid universite_type;
-	int ncolumns; /* that next() stores, from 0 */
-	AttrNumber columns[LOOKUP_ROW_NATTS];
-	Oid role;		   /* that began the execution */
-	bool row_security; /* applies to it */
-	LookupPin pin;	   /* holds content while the source is open */
-	uint64 position;   /* of the next row, in the content */
-	uint64 end;		   /* of the rows to return */
+	Oid			universite_type;
+	int			ncolumns;		/* that next() stores, from 0 */
+	AttrNumber	columns[LOOKUP_ROW_NATTS];
+	Oid			role;			/* that began the execution */
+	bool		row_security;	/* applies to it */
+	LookupPin	pin;			/* holds content while the source is open */
+	uint64		position;		/* of the next row, in the content */
+	uint64		end;			/* of the rows to return */
 } LookupSource;
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
@@ -174,9 +174,9 @@ static void
 estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
 	const Attachment *attachment = attachment_with_lookups(funcid);
-	Node *universite = list_nth(args, ARG_UNIVERSITE);
-	double universites = 1;
-	ListCell *lc;
+	Node	   *universite = list_nth(args, ARG_UNIVERSITE);
+	double		universites = 1;
+	ListCell   *lc;
 
 	foreach(lc, attachment->lookups)
 		estimate->rows += catalogue_lookup_table_rows(lfirst(lc));
@@ -203,11 +203,11 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 static List *
 take_kind_condition(Index rti, List **conditions)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, *conditions)
 	{
-		Const *kind = kind_constant(lfirst(lc), rti);
+		Const	   *kind = kind_constant(lfirst(lc), rti);
 
 		if (kind != NULL)
 		{
@@ -230,10 +230,10 @@ take_kind_condition(Index rti, List **conditions)
 static Const *
 kind_constant(Expr *condition, Index rti)
 {
-	OpExpr *op = (OpExpr *) condition;
-	Node *left;
-	Node *right;
-	Const *constant;
+	OpExpr	   *op = (OpExpr *) condition;
+	Node	   *left;
+	Node	   *right;
+	Const	   *constant;
 
 	if (!IsA(condition, OpExpr) || op->opno != TextEqualOperator ||
 		!get_collation_isdeterministic(op->inputcollid))
@@ -254,10 +254,10 @@ kind_constant(Expr *condition, Index rti)
 static bool
 is_kind_column(Node *expr, Index rti)
 {
-	Var *var = (Var *) expr;
+	Var		   *var = (Var *) expr;
 
 	return IsA(expr, Var) && var->varno == rti && var->varattno == LOOKUP_ROW_KIND + 1 &&
-		   var->varlevelsup == 0;
+		var->varlevelsup == 0;
 }
 
 static TupleSource *
@@ -280,8 +280,8 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	LookupSource *source = palloc0(sizeof(LookupSource));
-	Oid *argtypes;
-	int nargs;
+	Oid		   *argtypes;
+	int			nargs;
 
 	source->base.methods = methods;
 	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
@@ -309,18 +309,18 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 static bool
 check_access(const Attachment *attachment, Oid role)
 {
-	Oid checked_namespace = InvalidOid;
-	bool restricted = false;
-	ListCell *lc;
+	Oid			checked_namespace = InvalidOid;
+	bool		restricted = false;
+	ListCell   *lc;
 
 	foreach(lc, attachment->lookups)
 	{
 		const LookupBinding *lookup = lfirst(lc);
-		Oid namespace = get_rel_namespace(lookup->relid);
+		Oid			namespace = get_rel_namespace(lookup->relid);
 
 		if (OidIsValid(namespace) && namespace != checked_namespace)
 		{
-			AclResult aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
+			AclResult	aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
 
 			if (aclresult != ACLCHECK_OK)
 				aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(namespace));
@@ -340,8 +340,8 @@ static bool
 may_select(const LookupBinding *lookup, Oid role)
 {
 	const char *names[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
-	AttrNumber columns[lengthof(names)];
-	int n = 0;
+	AttrNumber	columns[lengthof(names)];
+	int			n = 0;
 
 	/* The common case needs no column numbers, which take longer to look up. */
 	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
@@ -349,8 +349,11 @@ may_select(const LookupBinding *lookup, Oid role)
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
-		/* The query that reads the tables raises the error for a missing column. */
-		AttrNumber attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
+		/*
+		 * The query that reads the tables raises the error for a missing
+		 * column.
+		 */
+		AttrNumber	attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
 
 		if (attnum != InvalidAttrNumber)
 			columns[n++] = attnum;
@@ -387,7 +390,7 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
 	const NullableDatum *known = &args[DOCUMENT_ARG_KNOWN_VERSION];
-	bool is_known = false;
+	bool		is_known = false;
 
 	pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
 	if (!known->isnull)
@@ -395,10 +398,10 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 		const LookupContent *content = source->pin.content;
 		const text *ours =
 			(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
-		text *theirs = DatumGetTextPP(known->value);
+		text	   *theirs = DatumGetTextPP(known->value);
 
 		is_known = VARSIZE_ANY_EXHDR(ours) == VARSIZE_ANY_EXHDR(theirs) &&
-				   memcmp(VARDATA_ANY(ours), VARDATA_ANY(theirs), VARSIZE_ANY_EXHDR(ours)) == 0;
+			memcmp(VARDATA_ANY(ours), VARDATA_ANY(theirs), VARSIZE_ANY_EXHDR(ours)) == 0;
 		if ((Pointer) theirs != DatumGetPointer(known->value))
 			pfree(theirs);
 	}
@@ -415,12 +418,12 @@ pin_content(LookupSource *source, LookupForm form, const NullableDatum *universi
 		.role = source->role,
 		.form = form,
 	};
-	char *scope = NULL;
+	char	   *scope = NULL;
 
 	if (!universite->isnull)
 	{
-		Oid output;
-		bool is_varlena;
+		Oid			output;
+		bool		is_varlena;
 
 		getTypeOutputInfo(source->universite_type, &output, &is_varlena);
 		request.scope = scope = OidOutputFunctionCall(output, universite->value);
@@ -473,7 +476,7 @@ store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slo
 
 	for (int i = 0; i < source->ncolumns; i++)
 	{
-		uint32 offset = offsets[source->columns[i]];
+		uint32		offset = offsets[source->columns[i]];
 
 		slot->tts_values[i] = catalogue_lookup_value(content, offset);
 		slot->tts_isnull[i] = offset == 0;

@@ -9,4 +9,4 @@
 
 extern Datum catalogue_cached_lookups(PG_FUNCTION_ARGS);
 
-#endif /* CATALOGUE_LOOKUPS_CACHED_LOOKUPS_H */
+#endif							/* CATALOGUE_LOOKUPS_CACHED_LOOKUPS_H */

@@ -49,11 +49,11 @@ enum
 /* Takes the query's rows. */
 typedef struct RowReceiver
 {
-	DestReceiver pub; /* (must be first) */
-	uint32 *kinds;	  /* offsets of the kinds' names, in tree order */
-	LookupRow *rows;
-	uint64 nrows;
-	uint64 max_rows;
+	DestReceiver pub;			/* (must be first) */
+	uint32	   *kinds;			/* offsets of the kinds' names, in tree order */
+	LookupRow  *rows;
+	uint64		nrows;
+	uint64		max_rows;
 	StringInfoData values;
 } RowReceiver;
 
@@ -80,8 +80,8 @@ static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
 bool
 catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies)
 {
-	bool cacheable = true;
-	ListCell *lc;
+	bool		cacheable = true;
+	ListCell   *lc;
 
 	foreach(lc, request->attachment->lookups)
 	{
@@ -148,7 +148,7 @@ catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 {
 	for (*start = 0; *start < content->nrows; *start = *end)
 	{
-		uint32 offset = content->rows[*start].values[LOOKUP_ROW_KIND];
+		uint32		offset = content->rows[*start].values[LOOKUP_ROW_KIND];
 		const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
 
 		*end = *start + 1;
@@ -167,11 +167,11 @@ execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snap
 	const NullableDatum scope = {.value = request->scope_value};
 	SPIExecuteOptions options = {
 		.params =
-			catalogue_make_params(request->scope != NULL ? 1 : 0, &request->scope_type, &scope),
+		catalogue_make_params(request->scope != NULL ? 1 : 0, &request->scope_type, &scope),
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
-	SavedUser saved;
+	SavedUser	saved;
 
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
@@ -217,8 +217,8 @@ lookup_query(const LookupRequest *request)
 			append_scope(&query, lookups, i);
 	}
 	appendStringInfoString(&query, ") AS l (ordinal, id, code, nom, parent_id)"
-								   " ORDER BY l.ordinal, l.nom COLLATE pg_catalog.\"C\","
-								   " l.id COLLATE pg_catalog.\"C\"");
+						   " ORDER BY l.ordinal, l.nom COLLATE pg_catalog.\"C\","
+						   " l.id COLLATE pg_catalog.\"C\"");
 
 	return query.data;
 }
@@ -250,7 +250,7 @@ append_scope(StringInfo query, const List *lookups, int depth)
 static const char *
 scope_operator(const LookupBinding *lookup)
 {
-	AttrNumber attnum = catalogue_column_number(lookup->relid, lookup->id);
+	AttrNumber	attnum = catalogue_column_number(lookup->relid, lookup->id);
 	TypeCacheEntry *type = lookup_type_cache(get_atttype(lookup->relid, attnum), TYPECACHE_EQ_OPR);
 
 	if (!OidIsValid(type->eq_opr))
@@ -304,8 +304,8 @@ static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	RowReceiver *receiver = (RowReceiver *) self;
-	uint32 values[QUERY_NATTS] = {0};
-	LookupRow *row;
+	uint32		values[QUERY_NATTS] = {0};
+	LookupRow  *row;
 
 	if (receiver->nrows == receiver->max_rows)
 	{
@@ -318,7 +318,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	{
 		if (!slot->tts_isnull[i])
 		{
-			text *value = DatumGetTextPP(slot->tts_values[i]);
+			text	   *value = DatumGetTextPP(slot->tts_values[i]);
 
 			values[i] = append_text(&receiver->values, value);
 			if ((Pointer) value != DatumGetPointer(slot->tts_values[i]))
@@ -340,9 +340,9 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 static uint32
 append_text(StringInfo values, text *value)
 {
-	int length = VARSIZE_ANY_EXHDR(value);
-	int offset;
-	char *place;
+	int			length = VARSIZE_ANY_EXHDR(value);
+	int			offset;
+	char	   *place;
 
 	enlargeStringInfo(values, INTALIGN(1) + VARHDRSZ + length);
 	if (length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
@@ -369,8 +369,8 @@ append_text(StringInfo values, text *value)
 static LookupContent *
 make_rows(const RowReceiver *receiver, MemoryContext cxt)
 {
-	Size values = MAXALIGN(offsetof(LookupContent, rows) + receiver->nrows * sizeof(LookupRow));
-	Size size = values + receiver->values.len;
+	Size		values = MAXALIGN(offsetof(LookupContent, rows) + receiver->nrows * sizeof(LookupRow));
+	Size		size = values + receiver->values.len;
 	LookupContent *content = MemoryContextAllocHuge(cxt, size);
 
 	memset(content, 0, offsetof(LookupContent, rows));

@@ -11,19 +11,20 @@
 
 typedef enum LookupForm
 {
-	LOOKUP_ROWS,	/* for cached_lookups() */
-	LOOKUP_DOCUMENT /* for cached_lookups_json() */
+	LOOKUP_ROWS,				/* for cached_lookups() */
+	LOOKUP_DOCUMENT				/* for cached_lookups_json() */
 } LookupForm;
 
 /* What a call asks for. */
 typedef struct LookupRequest
 {
 	const Attachment *attachment;
-	Oid role; /* who began the call: reads the tables */
-	LookupForm form;
-	const char *scope; /* the university's id as text; NULL for all */
-	Datum scope_value; /* the same as it was given, where scope is set */
-	Oid scope_type;
+	Oid			role;			/* who began the call: reads the tables */
+	LookupForm	form;
+	const char *scope;			/* the university's id as text; NULL for all */
+	Datum		scope_value;	/* the same as it was given, where scope is
+								 * set */
+	Oid			scope_type;
 } LookupRequest;
 
 /* Columns of cached_lookups(). */
@@ -40,7 +41,7 @@ enum
 /* Offsets of a row's values; 0 is NULL. */
 typedef struct LookupRow
 {
-	uint32 values[LOOKUP_ROW_NATTS];
+	uint32		values[LOOKUP_ROW_NATTS];
 } LookupRow;
 
 /*
@@ -50,12 +51,12 @@ typedef struct LookupRow
  */
 typedef struct LookupContent
 {
-	Size size;							   /* all of it, in bytes */
-	Size values;						   /* where offsets count from */
-	uint64 nrows;						   /* lookups that were read */
-	uint32 version;						   /* text; LOOKUP_DOCUMENT only */
-	uint32 document;					   /* json; LOOKUP_DOCUMENT only */
-	LookupRow rows[FLEXIBLE_ARRAY_MEMBER]; /* LOOKUP_ROWS only */
+	Size		size;			/* all of it, in bytes */
+	Size		values;			/* where offsets count from */
+	uint64		nrows;			/* lookups that were read */
+	uint32		version;		/* text; LOOKUP_DOCUMENT only */
+	uint32		document;		/* json; LOOKUP_DOCUMENT only */
+	LookupRow	rows[FLEXIBLE_ARRAY_MEMBER];	/* LOOKUP_ROWS only */
 } LookupContent;
 
 static inline Datum
@@ -70,4 +71,4 @@ extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snaps
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 								uint64 *start, uint64 *end);
 
-#endif /* CATALOGUE_LOOKUPS_CONTENT_H */
+#endif							/* CATALOGUE_LOOKUPS_CONTENT_H */

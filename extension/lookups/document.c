@@ -36,13 +36,16 @@ catalogue_make_document(const LookupContent *rows, const Attachment *attachment,
 {
 	StringInfoData document;
 	StringInfoData scratch;
-	text *version;
-	Size values = MAXALIGN(offsetof(LookupContent, rows));
-	Size version_offset;
-	Size size;
+	text	   *version;
+	Size		values = MAXALIGN(offsetof(LookupContent, rows));
+	Size		version_offset;
+	Size		size;
 	LookupContent *content;
 
-	/* An unused word, since offset 0 stands for NULL, and the document's header. */
+	/*
+	 * An unused word, since offset 0 stands for NULL, and the document's
+	 * header.
+	 */
 	initStringInfo(&document);
 	initStringInfo(&scratch);
 	appendStringInfoSpaces(&document, VARHDRSZ + VARHDRSZ);
@@ -79,9 +82,9 @@ catalogue_make_document(const LookupContent *rows, const Attachment *attachment,
 static text *
 content_version(const StringInfoData *document)
 {
-	bytea *hash = DatumGetByteaPP(
-		DirectFunctionCall1(sha256_bytea, PointerGetDatum(document->data + VARHDRSZ)));
-	text *version = palloc(VARHDRSZ + 2 * VERSION_BYTES);
+	bytea	   *hash = DatumGetByteaPP(
+									   DirectFunctionCall1(sha256_bytea, PointerGetDatum(document->data + VARHDRSZ)));
+	text	   *version = palloc(VARHDRSZ + 2 * VERSION_BYTES);
 
 	SET_VARSIZE(version, VARHDRSZ + 2 * VERSION_BYTES);
 	hex_encode(VARDATA_ANY(hash), VERSION_BYTES, VARDATA(version));
@@ -96,11 +99,11 @@ content_version(const StringInfoData *document)
 static void
 append_kind(StringInfo document, const LookupContent *rows, const char *kind, StringInfo scratch)
 {
-	Size length = strlen(kind);
-	bool plural = length > 0 && strchr("sxz", kind[length - 1]) != NULL;
-	bool first = true;
-	uint64 start;
-	uint64 end;
+	Size		length = strlen(kind);
+	bool		plural = length > 0 && strchr("sxz", kind[length - 1]) != NULL;
+	bool		first = true;
+	uint64		start;
+	uint64		end;
 
 	escape_json(document, psprintf("%s%s", kind, plural ? "" : "s"));
 	appendStringInfoString(document, ": {");

@@ -10,4 +10,4 @@
 extern LookupContent *catalogue_make_document(const LookupContent *rows,
 											  const Attachment *attachment, MemoryContext cxt);
 
-#endif /* CATALOGUE_LOOKUPS_DOCUMENT_H */
+#endif							/* CATALOGUE_LOOKUPS_DOCUMENT_H */

@@ -21,7 +21,8 @@
 
 /* Of the current transaction. */
 static bool wrote_lookups = false;
-static TransactionId notified_xid = InvalidTransactionId; /* (sub)transaction that sent a message */
+static TransactionId notified_xid = InvalidTransactionId;	/* (sub)transaction that
+															 * sent a message */
 
 PG_FUNCTION_INFO_V1(catalogue_lookup_changed);
 PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
@@ -92,7 +93,7 @@ catalogue_sentinel_round_trip(PG_FUNCTION_ARGS)
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue sentinel", ALLOCSET_SMALL_SIZES);
 	Dependencies *on_sentinel = catalogue_begin_dependencies(cxt);
 	SharedInvalidationMessage message = {0};
-	bool came_back;
+	bool		came_back;
 
 	message.rc.id = SHAREDINVALRELCACHE_ID;
 	message.rc.dbId = MyDatabaseId;

@@ -8,7 +8,7 @@
 #include "catalogue.h"
 
 extern void catalogue_lookup_sentinel_init(void);
-extern Oid catalogue_lookup_sentinel_relid(void);
+extern Oid	catalogue_lookup_sentinel_relid(void);
 extern bool catalogue_transaction_wrote_lookups(void);
 
-#endif /* CATALOGUE_LOOKUPS_SENTINEL_H */
+#endif							/* CATALOGUE_LOOKUPS_SENTINEL_H */

@@ -52,8 +52,8 @@ catalogue_lookup_statistics_init(void)
 double
 catalogue_lookup_table_rows(const LookupBinding *lookup)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lookup->relid));
-	double rows = 0;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lookup->relid));
+	double		rows = 0;
 
 	if (HeapTupleIsValid(tuple))
 	{
@@ -69,8 +69,8 @@ static bool
 lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
 						 VariableStatData *vardata)
 {
-	FuncExpr *call;
-	HeapTuple statistics = NULL;
+	FuncExpr   *call;
+	HeapTuple	statistics = NULL;
 
 	if (prev_get_relation_stats_hook && prev_get_relation_stats_hook(root, rte, attnum, vardata))
 		return true;
@@ -90,7 +90,11 @@ lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnu
 
 	vardata->statsTuple = statistics;
 	vardata->freefunc = heap_freetuple;
-	/* They show no more than sizes of tables, which everyone can read in pg_class. */
+
+	/*
+	 * They show no more than sizes of tables, which everyone can read in
+	 * pg_class.
+	 */
 	vardata->acl_ok = true;
 
 	return true;
@@ -99,7 +103,7 @@ lookup_column_statistics(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnu
 static bool
 is_cached_lookups(Oid funcid)
 {
-	int number = catalogue_find_tuple_source(funcid);
+	int			number = catalogue_find_tuple_source(funcid);
 
 	return number >= 0 && catalogue_tuple_source(number)->function == catalogue_cached_lookups;
 }
@@ -108,12 +112,12 @@ is_cached_lookups(Oid funcid)
 static HeapTuple
 kind_statistics(const Attachment *attachment)
 {
-	int nkinds = list_length(attachment->lookups);
-	Datum *kinds = palloc(nkinds * sizeof(Datum));
-	Datum *shares = palloc(nkinds * sizeof(Datum));
-	double total = 0;
-	Datum values[Natts_pg_statistic];
-	bool isnull[Natts_pg_statistic];
+	int			nkinds = list_length(attachment->lookups);
+	Datum	   *kinds = palloc(nkinds * sizeof(Datum));
+	Datum	   *shares = palloc(nkinds * sizeof(Datum));
+	double		total = 0;
+	Datum		values[Natts_pg_statistic];
+	bool		isnull[Natts_pg_statistic];
 
 	for (int i = 0; i < nkinds; i++)
 		total += catalogue_lookup_table_rows(list_nth(attachment->lookups, i));
@@ -133,7 +137,7 @@ kind_statistics(const Attachment *attachment)
 	values[Anum_pg_statistic_staop1 - 1] = ObjectIdGetDatum(TextEqualOperator);
 	values[Anum_pg_statistic_stacoll1 - 1] = ObjectIdGetDatum(DEFAULT_COLLATION_OID);
 	values[Anum_pg_statistic_stanumbers1 - 1] = PointerGetDatum(
-		construct_array(shares, nkinds, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
+																construct_array(shares, nkinds, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
 	isnull[Anum_pg_statistic_stanumbers1 - 1] = false;
 	values[Anum_pg_statistic_stavalues1 - 1] =
 		PointerGetDatum(construct_array(kinds, nkinds, TEXTOID, -1, false, TYPALIGN_INT));
@@ -146,8 +150,8 @@ kind_statistics(const Attachment *attachment)
 static HeapTuple
 id_statistics(void)
 {
-	Datum values[Natts_pg_statistic];
-	bool isnull[Natts_pg_statistic];
+	Datum		values[Natts_pg_statistic];
+	bool		isnull[Natts_pg_statistic];
 
 	init_statistics(values, isnull, -1);
 
@@ -172,9 +176,9 @@ init_statistics(Datum *values, bool *isnull, float4 distinct)
 static HeapTuple
 form_statistics(const Datum *values, const bool *isnull)
 {
-	Relation pg_statistic = table_open(StatisticRelationId, AccessShareLock);
-	HeapTuple tuple = heap_form_tuple(RelationGetDescr(pg_statistic), unconstify(Datum *, values),
-									  unconstify(bool *, isnull));
+	Relation	pg_statistic = table_open(StatisticRelationId, AccessShareLock);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(pg_statistic), unconstify(Datum *, values),
+										unconstify(bool *, isnull));
 
 	table_close(pg_statistic, AccessShareLock);
 

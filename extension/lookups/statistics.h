@@ -10,4 +10,4 @@
 extern void catalogue_lookup_statistics_init(void);
 extern double catalogue_lookup_table_rows(const LookupBinding *lookup);
 
-#endif /* CATALOGUE_LOOKUPS_STATISTICS_H */
+#endif							/* CATALOGUE_LOOKUPS_STATISTICS_H */

@@ -47,13 +47,14 @@
 
 typedef struct StreamScanState
 {
-	CustomScanState css; /* (must be first) */
-	Oid funcid;
+	CustomScanState css;		/* (must be first) */
+	Oid			funcid;
 	const TupleSourceMethods *methods;
-	List *args;				   /* of ExprState *, as custom_exprs; NULL for a Const */
-	NullableDatum *arg_values; /* of custom_exprs */
+	List	   *args;			/* of ExprState *, as custom_exprs; NULL for a
+								 * Const */
+	NullableDatum *arg_values;	/* of custom_exprs */
 	TupleSource *source;
-	bool is_open;
+	bool		is_open;
 } StreamScanState;
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
@@ -113,9 +114,9 @@ catalogue_stream_scan_init(void)
 static void
 add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	FuncExpr *call;
-	int number;
-	List *columns;
+	FuncExpr   *call;
+	int			number;
+	List	   *columns;
 	TupleSourceEstimate estimate = {0};
 	CustomPath *path;
 
@@ -154,7 +155,10 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	rel->pathlist = list_make1(path);
 	rel->partial_pathlist = NIL;
 
-	/* What the call would have made the plan depend on, and what its source reads. */
+	/*
+	 * What the call would have made the plan depend on, and what its source
+	 * reads.
+	 */
 	record_plan_function_dependency(root, call->funcid);
 	root->glob->relationOids = list_concat(root->glob->relationOids, estimate.relation_oids);
 	if (estimate.depends_on_role)
@@ -169,14 +173,14 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 static bool
 collect_columns(RelOptInfo *rel, List *clauses, List **columns)
 {
-	List *exprs = list_concat_copy(rel->reltarget->exprs, clauses);
-	Bitmapset *seen = NULL;
-	ListCell *lc;
+	List	   *exprs = list_concat_copy(rel->reltarget->exprs, clauses);
+	Bitmapset  *seen = NULL;
+	ListCell   *lc;
 
 	*columns = NIL;
 	foreach(lc, pull_var_clause((Node *) exprs, PVC_RECURSE_PLACEHOLDERS))
 	{
-		Var *var = lfirst_node(Var, lc);
+		Var		   *var = lfirst_node(Var, lc);
 
 		if (var->varno != rel->relid || bms_is_member(var->varattno, seen))
 			continue;
@@ -195,11 +199,11 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 				 List *clauses, List *custom_plans)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	FuncExpr *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	FuncExpr   *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
 	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
-	List *columns;
-	ListCell *lc;
+	List	   *columns;
+	ListCell   *lc;
 
 	cscan->scan.plan.targetlist = tlist;
 	cscan->scan.plan.qual = extract_actual_clauses(clauses, false);
@@ -212,12 +216,15 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
 	cscan->custom_private = best_path->custom_private;
 
-	/* Columns that only conditions refer to which the source applies are not needed. */
+	/*
+	 * Columns that only conditions refer to which the source applies are not
+	 * needed.
+	 */
 	if (!collect_columns(rel, cscan->scan.plan.qual, &columns))
 		elog(ERROR, "unexpected whole-row reference in a stream scan");
 	foreach(lc, columns)
 	{
-		Var *var = lfirst_node(Var, lc);
+		Var		   *var = lfirst_node(Var, lc);
 
 		cscan->custom_scan_tlist =
 			lappend(cscan->custom_scan_tlist,
@@ -260,14 +267,14 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
 	AttrNumber *columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
-	int ncolumns = 0;
-	AclResult aclresult;
-	ListCell *lc;
+	int			ncolumns = 0;
+	AclResult	aclresult;
+	ListCell   *lc;
 
 	foreach(lc, cscan->custom_exprs)
 		state->args =
-			lappend(state->args,
-					IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
+		lappend(state->args,
+				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
 	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
 
@@ -290,11 +297,11 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 static void
 check_columns(TupleDesc tupdesc, List *custom_scan_tlist)
 {
-	ListCell *lc;
+	ListCell   *lc;
 
 	foreach(lc, custom_scan_tlist)
 	{
-		Var *var = castNode(Var, lfirst_node(TargetEntry, lc)->expr);
+		Var		   *var = castNode(Var, lfirst_node(TargetEntry, lc)->expr);
 		Form_pg_attribute att =
 			var->varattno <= tupdesc->natts ? TupleDescAttr(tupdesc, var->varattno - 1) : NULL;
 
@@ -347,9 +354,9 @@ open_source(StreamScanState *state)
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
 	NullableDatum *args = state->arg_values;
-	int nargs = 0;
-	ListCell *expr;
-	ListCell *expr_state;
+	int			nargs = 0;
+	ListCell   *expr;
+	ListCell   *expr_state;
 
 	forboth(expr, cscan->custom_exprs, expr_state, state->args)
 	{
@@ -395,17 +402,17 @@ explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	StreamScanState *state = (StreamScanState *) node;
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
-	List *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
-	List *args = NIL;
-	ListCell *lc;
+	List	   *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
+	List	   *args = NIL;
+	ListCell   *lc;
 
 	foreach(lc, cscan->custom_exprs)
 	{
-		Node *arg = lfirst(lc);
+		Node	   *arg = lfirst(lc);
 
 		args = lappend(args, IsA(arg, Const) && ((Const *) arg)->constisnull
-								 ? NULL
-								 : deparse_expression(arg, context, es->verbose, false));
+					   ? NULL
+					   : deparse_expression(arg, context, es->verbose, false));
 	}
 	ExplainPropertyText("Function", get_func_name(state->funcid), es);
 	state->methods->explain(state->source, args, es);

@@ -10,7 +10,7 @@
 #define MAX_TUPLE_SOURCES 8
 
 static const TupleSourceMethods *tuple_sources[MAX_TUPLE_SOURCES];
-static int ntuple_sources = 0;
+static int	ntuple_sources = 0;
 
 PG_FUNCTION_INFO_V1(catalogue_tuple_source_support);
 
@@ -43,13 +43,17 @@ catalogue_tuple_source(int number)
 int
 catalogue_find_tuple_source(Oid funcid)
 {
-	FmgrInfo flinfo;
+	FmgrInfo	flinfo;
 
 	if (!OidIsValid(get_func_support(funcid)))
 		return -1;
 
 	fmgr_info(funcid, &flinfo);
-	/* A function that was made STRICT is not called for a NULL; a node would be. */
+
+	/*
+	 * A function that was made STRICT is not called for a NULL; a node would
+	 * be.
+	 */
 	if (flinfo.fn_strict)
 		return -1;
 	for (int i = 0; i < ntuple_sources; i++)
@@ -70,10 +74,10 @@ catalogue_find_tuple_source(Oid funcid)
 Datum
 catalogue_tuple_source_support(PG_FUNCTION_ARGS)
 {
-	Node *request = (Node *) PG_GETARG_POINTER(0);
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestRows *rows = (SupportRequestRows *) request;
 	TupleSourceEstimate estimate = {0};
-	int number;
+	int			number;
 
 	if (!IsA(request, SupportRequestRows) || rows->node == NULL || !IsA(rows->node, FuncExpr) ||
 		(number = catalogue_find_tuple_source(rows->funcid)) < 0)

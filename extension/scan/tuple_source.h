@@ -27,77 +27,78 @@ typedef struct TupleSource TupleSource;
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double rows;
-	Cost startup_cost;
-	Cost total_cost;
-	List *relation_oids;  /* relations whose change invalidates the plan */
-	bool depends_on_role; /* the plan holds for the current role only */
+	double		rows;
+	Cost		startup_cost;
+	Cost		total_cost;
+	List	   *relation_oids;	/* relations whose change invalidates the plan */
+	bool		depends_on_role;	/* the plan holds for the current role
+									 * only */
 } TupleSourceEstimate;
 
 typedef struct TupleSourceMethods
 {
 	/* The C function whose calls this source answers. */
-	PGFunction function;
+	PGFunction	function;
 
 	/*
 	 * Estimates one call, from its planned argument expressions.  May raise
 	 * what the call itself would raise.
 	 */
-	void (*estimate)(Oid funcid, List *args, TupleSourceEstimate *estimate);
+	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
 
 	/*
 	 * Takes those conditions out of a plan's that the source can apply by
 	 * itself.  Returns what they compare with: expressions that open() gets
 	 * as further arguments.  NULL for a source that can apply none.
 	 */
-	List *(*take_conditions)(Index rti, List **conditions);
+	List	   *(*take_conditions) (Index rti, List **conditions);
 
 	/*
-	 * Prepares to answer calls of the function, under a snapshot that outlives
-	 * the source, in the current memory context.  The columns, by their
-	 * numbers, are those that will be looked at, in the order in which next()
-	 * stores them; NULL for all of the row type.  Checks the caller's rights on
-	 * them.
+	 * Prepares to answer calls of the function, under a snapshot that
+	 * outlives the source, in the current memory context.  The columns, by
+	 * their numbers, are those that will be looked at, in the order in which
+	 * next() stores them; NULL for all of the row type.  Checks the caller's
+	 * rights on them.
 	 */
-	TupleSource *(*begin)(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
+	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call:
-	 * those of the function, and behind them those of the conditions that were
-	 * taken.
+	 * those of the function, and behind them those of the conditions that
+	 * were taken.
 	 */
-	void (*open)(TupleSource *source, const NullableDatum *args, int nargs);
+	void		(*open) (TupleSource *source, const NullableDatum *args, int nargs);
 
 	/*
 	 * Stores the columns of the next row in a virtual slot of their shape;
 	 * false at the end, and then the slot is empty.  The values point into
 	 * memory that holds until the next call.
 	 */
-	bool (*next)(TupleSource *source, TupleTableSlot *slot);
+	bool		(*next) (TupleSource *source, TupleTableSlot *slot);
 
-	void (*close)(TupleSource *source);
-	void (*end)(TupleSource *source);
+	void		(*close) (TupleSource *source);
+	void		(*end) (TupleSource *source);
 
 	/*
-	 * Adds lines to EXPLAIN.  "args" are the expressions of open()'s arguments
-	 * as text, NULL for a NULL constant.
+	 * Adds lines to EXPLAIN.  "args" are the expressions of open()'s
+	 * arguments as text, NULL for a NULL constant.
 	 */
-	void (*explain)(TupleSource *source, List *args, ExplainState *es);
+	void		(*explain) (TupleSource *source, List *args, ExplainState *es);
 } TupleSourceMethods;
 
 /* Every source begins with this. */
 struct TupleSource
 {
 	const TupleSourceMethods *methods;
-	TupleDesc tupdesc; /* of the row type */
+	TupleDesc	tupdesc;		/* of the row type */
 };
 
 /* tuple_source.c */
 extern void catalogue_register_tuple_source(const TupleSourceMethods *methods);
 extern const TupleSourceMethods *catalogue_tuple_source(int number);
-extern int catalogue_find_tuple_source(Oid funcid);
+extern int	catalogue_find_tuple_source(Oid funcid);
 
 /* materialize.c */
 extern Datum catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods);
 
-#endif /* CATALOGUE_TUPLE_SOURCE_H */
+#endif							/* CATALOGUE_TUPLE_SOURCE_H */
