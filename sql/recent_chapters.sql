@@ -1,4 +1,5 @@
 --
+-- Not under debug_discard_caches: hundreds of calls of the feed.
 -- recent_chapters: which rows, in which order, and which errors
 --
 -- Plans are the business of recent_chapters_plans.

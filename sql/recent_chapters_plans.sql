@@ -1,4 +1,5 @@
 --
+-- Not under debug_discard_caches: hundreds of calls of the feed.
 -- recent_chapters: how a call is run, with locks, rights and plans as plain SQL has them
 --
 -- What it returns is the business of recent_chapters.

@@ -1,3 +1,4 @@
+-- Not under debug_discard_caches: hundreds of calls of the feed.
 -- recent_chapters at the edges: values, collations and indexes that must not
 -- mislead it, the statistics that it keeps, and the memory that a rescan leaves.
 -- Needs a database with pgTAP in it and without the extension.

@@ -1,3 +1,4 @@
+-- Not under debug_discard_caches: hundreds of calls of the feed.
 /*
  * The property that paging relies on: for any data, the pages of a feed one
  * after the other are the plain ordered query, nothing repeated and nothing
