@@ -287,7 +287,7 @@ mark_stale(DependencyKind kind, uint32 key)
 }
 
 /*
- * A server under debug_discard_caches forgets everything whenever it looks at
+ * A server under debug_discard_caches invalidates everything whenever it reads
  * its messages.  What is being read would never be complete then; as the
  * relation cache does in that case, it is left alone until it is.
  */
