@@ -1,3 +1,4 @@
+-- Not under debug_discard_caches: dozens of calls of everything, after each of which nothing is kept there.
 -- What a session caches is dropped, with its plans, once what it was read from
 -- has changed or was dropped.
 SET client_min_messages = warning;
