@@ -76,7 +76,7 @@ CREATE ROLE visitor;
 GRANT USAGE ON SCHEMA app TO visitor;
 CREATE FUNCTION app.feed_bytes() RETURNS numeric LANGUAGE sql AS
 	$$SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed'$$;
-CREATE FUNCTION app.fail(times integer) RETURNS numeric LANGUAGE plpgsql SET debug_discard_caches = 0 AS $$
+CREATE FUNCTION app.fail(times integer) RETURNS numeric LANGUAGE plpgsql AS $$
 DECLARE
 	bytes numeric;
 BEGIN
@@ -105,14 +105,12 @@ SELECT is((SELECT sum(row_count) FROM renamed.delete_professor_batch('p41')), 2:
 ALTER SCHEMA renamed RENAME TO app;
 
 -- A dropped function takes its feed along, one that is kept till then.
-SET debug_discard_caches = 0;
 CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed';
 DROP FUNCTION app.recent_chapters(varchar[], integer, integer, timestamp);
 ALTER TABLE app.chapitres_complets ALTER titre SET STATISTICS 20;
 SELECT count(*) FROM app.recent_chapters('f1', 1);
 SELECT is((SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed'),
 	(SELECT n - 1 FROM before), 'the feed of a dropped function is dropped');
-RESET debug_discard_caches;
 SELECT count(*) FROM catalogue.attach('app');
 
 -- What the configuration names can have been dropped.
