@@ -35,7 +35,7 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	}
 
 	deletion->cxt = CurrentMemoryContext;
-	deletion->username = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	deletion->key = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	deletion->caller = GetUserId();
 	deletion->funcid = fcinfo->flinfo->fn_oid;
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
@@ -67,9 +67,9 @@ catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode)
 
 /* There is none, or the caller may not see the row. */
 void
-catalogue_report_unknown_professor(const Deletion *deletion)
+catalogue_report_unknown_root(const Deletion *deletion)
 {
 	ereport(ERROR,
 			errcode(ERRCODE_NO_DATA_FOUND),
-			errmsg("professor \"%s\" does not exist", deletion->username));
+			errmsg("professor \"%s\" does not exist", deletion->key));
 }

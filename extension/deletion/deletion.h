@@ -2,8 +2,8 @@
  * deletion.h
  *		A deletion under way: what the entry points and the traversal share.
  *
- * Data flows one way: an entry point (delete_professor.c, purge_professor.c) ->
- * the caller's rights (privileges.c) and the professor (professor_row.c) ->
+ * Data flows one way: an entry point (delete.c, purge.c) ->
+ * the caller's rights (privileges.c) and the root row (root_row.c) ->
  * traversal.c (dependents first) -> statements.c, over the graph of graph.c;
  * recorder.c sees every statement that runs meanwhile.
  */
@@ -35,9 +35,9 @@ typedef struct Deletion
 	const Attachment *attachment;	/* the graph's */
 	DeletionGraph *graph;
 	CachedPin	graph_pin;
-	DeletionTable *professors;	/* where the professor's row is */
-	DeletionBatch professor;	/* that row */
-	char	   *username;
+	DeletionTable *root_table;	/* where the root is */
+	DeletionBatch root;			/* the row that all else depends on */
+	char	   *key;			/* by which the caller names it, as text */
 	int			batch_size;
 	Oid			caller;
 	MemoryContext cxt;			/* outlives the transaction if commit is set */
@@ -54,18 +54,18 @@ typedef struct Deletion
 /* deletion.c */
 extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo);
 extern void catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode);
-pg_noreturn extern void catalogue_report_unknown_professor(const Deletion *deletion);
+pg_noreturn extern void catalogue_report_unknown_root(const Deletion *deletion);
 
 /* privileges.c */
 extern void catalogue_check_deletion_privileges(const Deletion *deletion);
 
-/* professor_row.c */
-extern bool catalogue_find_professor(Deletion *deletion);
-extern bool catalogue_lock_professor(Deletion *deletion);
-extern void catalogue_delete_professor_row(Deletion *deletion, List *redundant);
+/* root_row.c */
+extern bool catalogue_find_root(Deletion *deletion);
+extern bool catalogue_lock_root(Deletion *deletion);
+extern void catalogue_delete_root(Deletion *deletion, List *redundant);
 
 /* traversal.c */
-extern void catalogue_delete_locked_professor(Deletion *deletion);
+extern void catalogue_delete_locked_root(Deletion *deletion);
 extern void catalogue_relock_batches(Deletion *deletion);
 extern void catalogue_cleanup_traversal(Deletion *deletion);
 

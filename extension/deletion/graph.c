@@ -173,15 +173,15 @@ read_graph(CachedThing *thing, void *arg)
 	catalogue_init_pin(&graph->attachment_pin, thing->cxt);
 	catalogue_pin(&graph->attachment_pin, unconstify(CachedThing *, &attachment->base));
 
-	graph->roots = catalogue_add_tables(&builder, attachment->professors);
-	if (graph->roots == NIL)
+	graph->root_tables = catalogue_add_tables(&builder, attachment->professors);
+	if (graph->root_tables == NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot delete from \"%s\"",
 					   catalogue_relation_name(attachment->professors)),
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
-	builder.worklist = list_copy(graph->roots);
+	builder.worklist = list_copy(graph->root_tables);
 	while (builder.worklist != NIL)
 	{
 		DeletionTable *table = linitial(builder.worklist);
@@ -192,7 +192,7 @@ read_graph(CachedThing *thing, void *arg)
 			continue;
 		table->delete_target = true;
 		catalogue_add_foreign_keys(&builder, table);
-		if (list_member_ptr(graph->roots, table))
+		if (list_member_ptr(graph->root_tables, table))
 			catalogue_add_soft_references(&builder, table);
 	}
 

@@ -95,26 +95,26 @@ typedef struct DeletionEdge
 	SPIPlanPtr	delete_by_index;
 } DeletionEdge;
 
-/* Statements on the professor's own row. */
-typedef enum ProfessorStatement
+/* Statements on the root. */
+typedef enum RootStatement
 {
-	PROFESSOR_SEE,
-	PROFESSOR_FIND,
-	PROFESSOR_LOCK,
-	PROFESSOR_DELETE,
-	PROFESSOR_NSTATEMENTS
-} ProfessorStatement;
+	ROOT_SEE,
+	ROOT_FIND,
+	ROOT_LOCK,
+	ROOT_DELETE,
+	ROOT_NSTATEMENTS
+} RootStatement;
 
 typedef struct DeletionGraph
 {
 	CachedThing base;			/* (must be first) */
 	const Attachment *attachment;
 	CachedPin	attachment_pin;
-	List	   *roots;			/* of DeletionTable *: the professors table,
+	List	   *root_tables;	/* of DeletionTable *: the professors table,
 								 * or its leaves */
 	List	   *tables;			/* of DeletionTable *, referencing tables
 								 * first */
-	SPIPlanPtr	professor[PROFESSOR_NSTATEMENTS];
+	SPIPlanPtr	root_statements[ROOT_NSTATEMENTS];
 	SPIPlanPtr	outbox_insert;
 } DeletionGraph;
 

@@ -121,11 +121,11 @@ add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair
 	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
 
 	/* Which leaf a professor is in is not known before the row is found. */
-	if (list_member_ptr(builder->graph->roots, referenced))
+	if (list_member_ptr(builder->graph->root_tables, referenced))
 	{
 		List	   *keys = lappend(referenced->keys, key);
 
-		foreach(lc, builder->graph->roots)
+		foreach(lc, builder->graph->root_tables)
 			((DeletionTable *) lfirst(lc))->keys = keys;
 	}
 	else

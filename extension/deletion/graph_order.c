@@ -38,7 +38,7 @@ catalogue_order_graph(GraphBuilder *builder)
 			choose_traversed(lfirst(lc2));
 	}
 
-	foreach(lc, graph->roots)
+	foreach(lc, graph->root_tables)
 		number_table(lfirst(lc), &ordered);
 	graph->tables = ordered;
 	foreach(lc, ordered)

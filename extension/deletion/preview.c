@@ -47,8 +47,8 @@ catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 	SPI_connect();
 	catalogue_lock_graph(deletion, AccessShareLock);
 	catalogue_check_deletion_privileges(deletion);
-	if (!catalogue_find_professor(deletion))
-		catalogue_report_unknown_professor(deletion);
+	if (!catalogue_find_root(deletion))
+		catalogue_report_unknown_root(deletion);
 	report_preview(deletion, rsinfo);
 	catalogue_unpin(&deletion->graph_pin);
 	SPI_finish();
@@ -109,8 +109,8 @@ static char *
 preview_query(const Deletion *deletion)
 {
 	const DeletionGraph *graph = deletion->graph;
-	const DeletionTable *root = deletion->professors;
-	ItemPointer tid = &deletion->professor.tids[0];
+	const DeletionTable *root = deletion->root_table;
+	ItemPointer tid = &deletion->root.tids[0];
 	char	   *start = psprintf("'(%u,%u)'::pg_catalog.tid", ItemPointerGetBlockNumber(tid),
 								 ItemPointerGetOffsetNumber(tid));
 	StringInfoData query;

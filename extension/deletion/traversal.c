@@ -22,7 +22,7 @@
  * a referenced one and waits.
  *
  * Locks: one deletion at a time for each professors table (see
- * catalogue_lock_professor), the professor's row, then each list or batch in
+ * catalogue_lock_root), the professor's row, then each list or batch in
  * primary key order.
  *
  * Memory: batches, lists and frames live in the deletion's context.
@@ -54,12 +54,12 @@ static bool has_dependents(const DeletionTable *table);
  * and with the caller's own rights.  Returns early when restart was set.
  */
 void
-catalogue_delete_locked_professor(Deletion *deletion)
+catalogue_delete_locked_root(Deletion *deletion)
 {
-	List	   *redundant = traverse_edges(deletion, deletion->professors, &deletion->professor);
+	List	   *redundant = traverse_edges(deletion, deletion->root_table, &deletion->root);
 
 	if (!deletion->restart)
-		catalogue_delete_professor_row(deletion, redundant);
+		catalogue_delete_root(deletion, redundant);
 }
 
 /*

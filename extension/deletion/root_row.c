@@ -1,5 +1,5 @@
 /*
- * professor_row.c
+ * root_row.c
  *		The statements on the professor's own row.
  *
  * The caller must be allowed to see the row and to delete it; it is found and
@@ -19,19 +19,19 @@
 #include "utils/rls.h"
 #include "utils/typcache.h"
 
-static bool locate_professor(Deletion *deletion, ProfessorStatement statement);
-static uint64 run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redundant);
-static SPIPlanPtr prepare_on_professor(const Deletion *deletion, ProfessorStatement statement,
-									   Oid type);
+static bool locate_root(Deletion *deletion, RootStatement statement);
+static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *redundant);
+static SPIPlanPtr prepare_on_root(const Deletion *deletion, RootStatement statement,
+								  Oid type);
 
 /*
  * Finds the professor's row and notes where it is; false when there is none
  * that the caller can see.
  */
 bool
-catalogue_find_professor(Deletion *deletion)
+catalogue_find_root(Deletion *deletion)
 {
-	return locate_professor(deletion, PROFESSOR_FIND);
+	return locate_root(deletion, ROOT_FIND);
 }
 
 /*
@@ -43,12 +43,12 @@ catalogue_find_professor(Deletion *deletion)
  * nothing else takes, to the end of its transaction.
  */
 bool
-catalogue_lock_professor(Deletion *deletion)
+catalogue_lock_root(Deletion *deletion)
 {
 	LockDatabaseObject(RelationRelationId, deletion->attachment->professors, 0,
 					   ShareUpdateExclusiveLock);
 
-	return locate_professor(deletion, PROFESSOR_LOCK);
+	return locate_root(deletion, ROOT_LOCK);
 }
 
 /*
@@ -56,22 +56,22 @@ catalogue_lock_professor(Deletion *deletion)
  * been deleted.
  */
 void
-catalogue_delete_professor_row(Deletion *deletion, List *redundant)
+catalogue_delete_root(Deletion *deletion, List *redundant)
 {
 	Oid			relid = deletion->attachment->professors;
 
-	if (run_on_professor(deletion, PROFESSOR_DELETE, redundant) > 0)
+	if (run_on_root(deletion, ROOT_DELETE, redundant) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
 		ereport(ERROR,
 				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				errmsg("row-level security policy for table \"%s\" keeps professor \"%s\"",
-					   catalogue_relation_name(relid), deletion->username));
+					   catalogue_relation_name(relid), deletion->key));
 	ereport(ERROR,
 			errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
 			errmsg("a trigger or rule on table \"%s\" keeps professor \"%s\"",
-				   catalogue_relation_name(relid), deletion->username));
+				   catalogue_relation_name(relid), deletion->key));
 }
 
 /*
@@ -79,18 +79,18 @@ catalogue_delete_professor_row(Deletion *deletion, List *redundant)
  * has seen it: column privileges and policies are the caller's.
  */
 static bool
-locate_professor(Deletion *deletion, ProfessorStatement statement)
+locate_root(Deletion *deletion, RootStatement statement)
 {
 	SavedUser	saved;
 	bool		found;
 
-	found = run_on_professor(deletion, PROFESSOR_SEE, NIL) > 0;
+	found = run_on_root(deletion, ROOT_SEE, NIL) > 0;
 	SPI_freetuptable(SPI_tuptable);
 	if (!found)
 		return false;
 
 	catalogue_switch_to_owner(deletion->attachment->professors, &saved);
-	found = run_on_professor(deletion, statement, NIL) > 0;
+	found = run_on_root(deletion, statement, NIL) > 0;
 	catalogue_restore_user(&saved);
 	if (found)
 	{
@@ -101,12 +101,12 @@ locate_professor(Deletion *deletion, ProfessorStatement statement)
 
 		heap_deform_tuple(SPI_tuptable->vals[0], desc, values, isnull);
 		relid = DatumGetObjectId(values[0]);
-		deletion->professors = catalogue_graph_table(deletion->graph, relid);
-		if (deletion->professors == NULL)
+		deletion->root_table = catalogue_graph_table(deletion->graph, relid);
+		if (deletion->root_table == NULL)
 			elog(ERROR, "table %u is not part of the graph", relid);
 		/* In a new graph the row may have other keys. */
-		catalogue_free_batch(&deletion->professor);
-		catalogue_append_to_batch(&deletion->professor, deletion->professors, deletion->cxt,
+		catalogue_free_batch(&deletion->root);
+		catalogue_append_to_batch(&deletion->root, deletion->root_table, deletion->cxt,
 								  values + 1, isnull + 1);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -116,13 +116,13 @@ locate_professor(Deletion *deletion, ProfessorStatement statement)
 
 /* Runs a statement on the professor's row as the current user; returns the number of rows. */
 static uint64
-run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redundant)
+run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 {
 	const Attachment *attachment = deletion->attachment;
 	Oid			type = get_atttype(attachment->professors,
 								   catalogue_column_number(attachment->professors,
 														   attachment->professors_username));
-	SPIPlanPtr *plan = &deletion->graph->professor[statement];
+	SPIPlanPtr *plan = &deletion->graph->root_statements[statement];
 	NullableDatum username = {0};
 	SPIExecuteOptions options = {0};
 	Oid			input;
@@ -130,14 +130,14 @@ run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redunda
 	uint64		rows;
 
 	getTypeInputInfo(type, &input, &ioparam);
-	username.value = OidInputFunctionCall(input, deletion->username, ioparam, -1);
+	username.value = OidInputFunctionCall(input, deletion->key, ioparam, -1);
 	options.params = catalogue_make_params(1, &type, &username);
 
 	deletion->recorder.own_params = options.params;
 	deletion->recorder.redundant = redundant;
 	deletion->recorder.limit = 0;
 	if (*plan == NULL)
-		*plan = prepare_on_professor(deletion, statement, type);
+		*plan = prepare_on_root(deletion, statement, type);
 	rows = catalogue_execute_plan(*plan, &options);
 	deletion->recorder.own_params = NULL;
 	deletion->recorder.redundant = NIL;
@@ -146,27 +146,27 @@ run_on_professor(Deletion *deletion, ProfessorStatement statement, List *redunda
 }
 
 static SPIPlanPtr
-prepare_on_professor(const Deletion *deletion, ProfessorStatement statement, Oid type)
+prepare_on_root(const Deletion *deletion, RootStatement statement, Oid type)
 {
 	const Attachment *attachment = deletion->attachment;
-	const DeletionTable *root = linitial(deletion->graph->roots);
+	const DeletionTable *root = linitial(deletion->graph->root_tables);
 	StringInfoData query;
 
 	initStringInfo(&query);
 	switch (statement)
 	{
-		case PROFESSOR_SEE:
+		case ROOT_SEE:
 			appendStringInfoString(&query, "SELECT 1");
 			break;
-		case PROFESSOR_FIND:
-		case PROFESSOR_LOCK:
+		case ROOT_FIND:
+		case ROOT_LOCK:
 			appendStringInfo(&query, "SELECT t.tableoid, t.ctid%s",
 							 catalogue_key_columns(root->keys));
 			break;
-		case PROFESSOR_DELETE:
+		case ROOT_DELETE:
 			appendStringInfoString(&query, "DELETE");
 			break;
-		case PROFESSOR_NSTATEMENTS:
+		case ROOT_NSTATEMENTS:
 			Assert(false);
 	}
 	appendStringInfo(&query, " FROM %s AS t WHERE ",
@@ -174,7 +174,7 @@ prepare_on_professor(const Deletion *deletion, ProfessorStatement statement, Oid
 	generate_operator_clause(&query,
 							 psprintf("t.%s", quote_identifier(attachment->professors_username)),
 							 type, lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr, "$1", type);
-	if (statement == PROFESSOR_LOCK)
+	if (statement == ROOT_LOCK)
 		appendStringInfoString(&query, " FOR UPDATE");
 
 	return catalogue_prepare(deletion->graph->base.cxt, query.data, 1, &type, 0);

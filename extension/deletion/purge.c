@@ -1,5 +1,5 @@
 /*
- * purge_professor.c
+ * purge.c
  *		purge_professor(): a professor's deletion that commits as it goes.
  *
  * The traversal is that of traversal.c, which calls this file when a batch has
@@ -105,8 +105,8 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 	{
 		catalogue_check_deletion_privileges(deletion);
 		refuse_row_security(deletion);
-		if (!catalogue_find_professor(deletion))
-			catalogue_report_unknown_professor(deletion);
+		if (!catalogue_find_root(deletion))
+			catalogue_report_unknown_root(deletion);
 		start_progress(deletion);
 		commit_batch(deletion);
 		delete_by_commits(deletion);
@@ -153,9 +153,9 @@ delete_by_commits(Deletion *deletion)
 		if (deletion->restart)
 			catalogue_lock_graph(deletion, RowExclusiveLock);
 		deletion->restart = false;
-		if (!catalogue_lock_professor(deletion))
+		if (!catalogue_lock_root(deletion))
 			break;
-		catalogue_delete_locked_professor(deletion);
+		catalogue_delete_locked_root(deletion);
 		if (!deletion->restart)
 			break;
 	}
@@ -208,7 +208,7 @@ lock_again(Deletion *deletion)
 	}
 	catalogue_check_deletion_privileges(deletion);
 
-	if (catalogue_lock_professor(deletion))
+	if (catalogue_lock_root(deletion))
 		catalogue_relock_batches(deletion);
 	else
 		purge->gone = deletion->restart = true;
@@ -223,7 +223,7 @@ static void
 start_progress(Deletion *deletion)
 {
 	const Oid	types[] = {TEXTOID, INT8OID, INT4OID};
-	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
+	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->key)},
 	{.value = Int64GetDatum(catalogue_count_dependents(deletion))},
 	{.value = Int32GetDatum(MyProcPid)}};
 
@@ -253,7 +253,7 @@ record_progress(Deletion *deletion, bool finished)
 		? catalogue_relation_name(frame->edge->referencing->reported)
 		: "started";
 	const Oid	types[] = {TEXTOID, INT8OID, TEXTOID, BOOLOID};
-	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->username)},
+	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->key)},
 	{.value = Int64GetDatum(rows - purge->reported)},
 	{.value = CStringGetTextDatum(phase)},
 	{.value = BoolGetDatum(finished)}};
@@ -266,7 +266,7 @@ record_progress(Deletion *deletion, bool finished)
 					lengthof(args), types, args);
 	if (rows > purge->reported)
 		ereport(NOTICE,
-				errmsg("professor \"%s\": %llu rows deleted", deletion->username,
+				errmsg("professor \"%s\": %llu rows deleted", deletion->key,
 					   (unsigned long long) rows));
 	purge->reported = rows;
 }
@@ -309,14 +309,14 @@ static void
 lock_purge(const Deletion *deletion, LOCKTAG *tag)
 {
 	uint32		hash = DatumGetUInt32(
-									  hash_any((const unsigned char *) deletion->username, strlen(deletion->username)));
+									  hash_any((const unsigned char *) deletion->key, strlen(deletion->key)));
 
 	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, RelationRelationId, deletion->attachment->professors,
 					   (uint16) (1 + hash % PG_UINT16_MAX));
 	if (LockAcquire(tag, ShareUpdateExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		ereport(NOTICE,
-				errmsg("waiting for another purge of professor \"%s\"", deletion->username));
+				errmsg("waiting for another purge of professor \"%s\"", deletion->key));
 		(void) LockAcquire(tag, ShareUpdateExclusiveLock, true, false);
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * delete_professor.c
+ * delete.c
  *		delete_professor_batch().
  *
  * The deletion is one transaction, the caller's; what it did is one row for
@@ -56,14 +56,14 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
-		if (catalogue_lock_professor(deletion))
+		if (catalogue_lock_root(deletion))
 		{
-			catalogue_delete_locked_professor(deletion);
+			catalogue_delete_locked_root(deletion);
 			catalogue_flush_recorder(&deletion->recorder);
 			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)
-			catalogue_report_unknown_professor(deletion);
+			catalogue_report_unknown_root(deletion);
 	}
 	PG_FINALLY();
 	{
