@@ -28,6 +28,5 @@ extern void catalogue_invalidation_init(void);
 extern void catalogue_stream_scan_init(void);
 extern void catalogue_feed_init(void);
 extern void catalogue_lookups_init(void);
-extern void catalogue_deletion_init(void);
 
 #endif							/* CATALOGUE_H */

@@ -52,14 +52,14 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	catalogue_lock_graph(deletion, RowExclusiveLock);
-	catalogue_start_recorder(&deletion->recorder);
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
 		if (catalogue_lock_root(deletion))
 		{
+			catalogue_start_counting(&deletion->counts);
 			catalogue_delete_locked_root(deletion);
-			catalogue_flush_recorder(&deletion->recorder);
+			catalogue_stop_counting(&deletion->counts, deletion->graph);
 			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)
@@ -68,7 +68,6 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 	PG_FINALLY();
 	{
 		catalogue_cleanup_traversal(deletion);
-		catalogue_stop_recorder(&deletion->recorder);
 		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
@@ -93,7 +92,7 @@ report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 			report_relation(deletion, rsinfo, relid);
 		reported = list_append_unique_oid(reported, relid);
 	}
-	foreach(lc, deletion->recorder.counts)
+	foreach(lc, deletion->counts.rows)
 	{
 		Oid			relid = ((DeletionCount *) lfirst(lc))->relid;
 
@@ -111,7 +110,7 @@ report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid)
 	{
 		ListCell   *lc;
 
-		foreach(lc, deletion->recorder.counts)
+		foreach(lc, deletion->counts.rows)
 		{
 			const DeletionCount *count = lfirst(lc);
 

@@ -39,11 +39,7 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	deletion->caller = GetUserId();
 	deletion->funcid = fcinfo->flinfo->fn_oid;
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
-	deletion->recorder = (DeletionRecorder)
-	{
-		.funcid = deletion->funcid,
-			.cxt = deletion->cxt,
-	};
+	deletion->counts.cxt = deletion->cxt;
 	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);
 	if (!OidIsValid(deletion->attachment->professors))
 		ereport(ERROR,
@@ -61,8 +57,6 @@ catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode)
 	catalogue_unpin(&deletion->graph_pin);
 	deletion->graph = catalogue_pin_graph(&deletion->graph_pin, deletion->funcid, lockmode);
 	deletion->attachment = deletion->graph->attachment;
-	deletion->recorder.attachment = deletion->attachment;
-	deletion->recorder.graph = deletion->graph;
 }
 
 /* There is none, or the caller may not see the row. */

@@ -5,14 +5,14 @@
  * Data flows one way: an entry point (delete.c, purge.c) ->
  * the caller's rights (privileges.c) and the root row (root_row.c) ->
  * traversal.c (dependents first) -> statements.c, over the graph of graph.c;
- * recorder.c sees every statement that runs meanwhile.
+ * counts.c asks the server what was deleted meanwhile.
  */
 #ifndef CATALOGUE_DELETION_H
 #define CATALOGUE_DELETION_H
 
 #include "deletion/batch.h"
+#include "deletion/counts.h"
 #include "deletion/graph.h"
-#include "deletion/recorder.h"
 
 #include "utils/tuplestore.h"
 
@@ -41,7 +41,7 @@ typedef struct Deletion
 	int			batch_size;
 	Oid			caller;
 	MemoryContext cxt;			/* outlives the transaction if commit is set */
-	DeletionRecorder recorder;
+	DeletionCounts counts;
 	DeletionFrame *frames;		/* innermost first */
 	uint64		transaction_count;	/* raised by every commit: locks are new */
 	uint64		pending;		/* rows since the last commit */
@@ -68,6 +68,10 @@ extern void catalogue_delete_root(Deletion *deletion, List *redundant);
 extern void catalogue_delete_locked_root(Deletion *deletion);
 extern void catalogue_relock_batches(Deletion *deletion);
 extern void catalogue_cleanup_traversal(Deletion *deletion);
+
+/* cascade.c */
+extern void catalogue_cascade_root(Deletion *deletion);
+extern void catalogue_count_sets_before(Deletion *deletion);
 
 /* preview.c */
 extern uint64 catalogue_count_dependents(const Deletion *deletion);

@@ -23,8 +23,6 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_trigger.h"
-#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -45,7 +43,6 @@ static List *graphs = NIL;		/* of DeletionGraph *, one for each attachment */
 static DeletionGraph *find_graph(Oid funcid);
 static void read_graph(CachedThing *thing, void *arg);
 static DeletionTable *make_table(GraphBuilder *builder, Oid relid);
-static void note_triggers(DeletionTable *table, const TriggerDesc *triggers);
 static char *primary_key_columns(Relation rel);
 
 /*
@@ -77,6 +74,8 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 		catalogue_pin(pin, &graph->base);
 		foreach(lc, graph->tables)
 			LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
+		foreach(lc, graph->also_written)
+			LockRelationOid(lfirst_oid(lc), lockmode);
 		if (catalogue_is_current(graph->base.dependencies))
 			return graph;
 		catalogue_unpin(pin);
@@ -196,6 +195,7 @@ read_graph(CachedThing *thing, void *arg)
 			catalogue_add_soft_references(&builder, table);
 	}
 
+	catalogue_find_writes(&builder);
 	catalogue_order_graph(&builder);
 
 	MemoryContextSwitchTo(oldcxt);
@@ -261,29 +261,10 @@ make_table(GraphBuilder *builder, Oid relid)
 	table->name = psprintf("ONLY %s", catalogue_qualified_relation_name(relid));
 	table->partition = rel->rd_rel->relispartition;
 	table->order_by = primary_key_columns(rel);
-	table->has_before_triggers = table->has_triggers = rel->rd_rules != NULL;
-	if (rel->trigdesc != NULL)
-		note_triggers(table, rel->trigdesc);
+	catalogue_note_triggers(builder, table, rel);
 	table_close(rel, NoLock);
 
 	return table;
-}
-
-/* Which user triggers could see or change rows while the deletion works on them. */
-static void
-note_triggers(DeletionTable *table, const TriggerDesc *triggers)
-{
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
-			continue;
-		if (TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
-			table->has_triggers = true;
-		if (TRIGGER_FOR_DELETE(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype))
-			table->has_before_triggers = true;
-	}
 }
 
 /* The primary key's columns of t, as for ORDER BY; NULL without one. */

@@ -39,6 +39,16 @@ typedef struct DeletionKey
 	char		typalign;
 } DeletionKey;
 
+/* What of the users acts when rows are deleted from a table, or updated. */
+typedef struct TableTriggers
+{
+	bool		any;			/* triggers or rules, partitioned ancestors'
+								 * too */
+	bool		rules;
+	bool		partition_statements;	/* triggers for each statement, of the
+										 * partition or an ancestor */
+} TableTriggers;
+
 typedef struct DeletionTable
 {
 	Oid			relid;
@@ -51,13 +61,18 @@ typedef struct DeletionTable
 								 * the order of traversal */
 	bool		delete_target;	/* rows of it are deleted */
 	bool		partition;
-	bool		has_before_triggers;	/* user triggers or rules that act
-										 * before DELETE */
 	bool		has_triggers;	/* any user trigger or rule on DELETE or
 								 * UPDATE */
+	TableTriggers on_delete;
+	TableTriggers on_update;
+	bool		updated;		/* keys of it may be set, or follow those */
+	bool		whole_statements;	/* a trigger waits for a DELETE to come to
+									 * its end */
 	bool		no_triggers_below;	/* nothing of that on any table that
 									 * references it, however far */
 	bool		in_cycle;
+	bool		leads_beyond;	/* what references it, however far, does so by
+								 * an edge beyond the schema */
 	int			order;			/* referencing tables first */
 	SPIPlanPtr	delete_batch;
 } DeletionTable;
@@ -69,6 +84,7 @@ typedef struct DeletionEdge
 	DeletionTable *referenced;
 	DeletionTable *referencing;
 	EdgeAction	action;
+	List	   *columns;		/* of char *: of referencing, that refer */
 	List	   *keys;			/* of int: which of referenced->keys, $1 and
 								 * on */
 	char	   *match;			/* condition between r and t */
@@ -86,6 +102,9 @@ typedef struct DeletionEdge
 	bool		traversed;		/* by the deletion; else the server's triggers
 								 * do it */
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
+	bool		moves_rows;		/* to another partition, when it sets keys */
+	bool		calls_volatile; /* to set keys to their defaults */
+	int			position;		/* among the RI triggers of referenced */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
 	SPIPlanPtr	read;
@@ -115,8 +134,21 @@ typedef struct DeletionGraph
 	List	   *tables;			/* of DeletionTable *, referencing tables
 								 * first */
 	SPIPlanPtr	root_statements[ROOT_NSTATEMENTS];
-	SPIPlanPtr	outbox_insert;
+	List	   *also_written;	/* of Oid: other tables that a deletion may
+								 * change, locked with the graph's */
+	bool		by_server;		/* only the server's own cascades get it
+								 * right: see graph_order.c */
+	bool		counts_sets;	/* what is updated are keys that are set */
+	bool		server_sets;	/* some of them by the server, in any case */
 } DeletionGraph;
+
+/* Does the edge change rows, and keep them? */
+static inline bool
+catalogue_sets_keys(const DeletionEdge *edge)
+{
+	return edge->action == EDGE_SET_NULL || edge->action == EDGE_SET_DEFAULT;
+}
+
 
 extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);
 extern DeletionTable *catalogue_graph_table(const DeletionGraph *graph, Oid relid);

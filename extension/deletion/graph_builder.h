@@ -4,13 +4,15 @@
  *
  * graph.c has the worklist and the tables, foreign_keys.c and soft_references.c
  * find what refers to a table, graph_edges.c makes edges of that, and
- * graph_order.c decides which of them the deletion traverses, and in which
- * order.  The current memory context is the graph's.
+ * graph_writes.c says what a deletion writes and whose code may run then, and
+ * graph_order.c decides which edges the deletion traverses, and in which order.  The current memory context is the graph's.
  */
 #ifndef CATALOGUE_GRAPH_BUILDER_H
 #define CATALOGUE_GRAPH_BUILDER_H
 
 #include "deletion/graph.h"
+
+#include "utils/relcache.h"
 
 typedef struct GraphBuilder
 {
@@ -20,6 +22,9 @@ typedef struct GraphBuilder
 	List	   *worklist;		/* of DeletionTable *: rows of them are
 								 * deleted, edges not read yet */
 	bool		author_is_key;	/* a foreign key says whose the chapters are */
+	List	   *updated;		/* of Oid: tables whose rows a deletion may
+								 * change */
+	bool		user_code;		/* may run when a deletion writes */
 } GraphBuilder;
 
 /* One pair of columns that an edge compares. */
@@ -39,6 +44,8 @@ extern void catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *ref
 extern void catalogue_add_soft_references(GraphBuilder *builder, DeletionTable *referenced);
 extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
 							   DeletionEdge *model, const List *pairs);
+extern void catalogue_note_triggers(GraphBuilder *builder, DeletionTable *table, Relation rel);
+extern void catalogue_find_writes(GraphBuilder *builder);
 extern void catalogue_order_graph(GraphBuilder *builder);
 
 #endif							/* CATALOGUE_GRAPH_BUILDER_H */

@@ -74,6 +74,7 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 			appendStringInfo(&match, " COLLATE %s",
 							 catalogue_collation_name(pair->referenced_collation));
 		edge->keys = lappend_int(edge->keys, add_key(builder, edge->referenced, pair));
+		edge->columns = lappend(edge->columns, pstrdup(pair->referencing));
 	}
 	edge->match = psprintf("%s%s", match.data, condition);
 

@@ -100,7 +100,6 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	lock_purge(deletion, &tag);
 	catalogue_lock_graph(deletion, RowExclusiveLock);
-	catalogue_start_recorder(&deletion->recorder);
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
@@ -108,15 +107,15 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 		if (!catalogue_find_root(deletion))
 			catalogue_report_unknown_root(deletion);
 		start_progress(deletion);
+		catalogue_start_counting(&deletion->counts);
 		commit_batch(deletion);
 		delete_by_commits(deletion);
-		catalogue_flush_recorder(&deletion->recorder);
+		catalogue_stop_counting(&deletion->counts, deletion->graph);
 		record_progress(deletion, true);
 	}
 	PG_FINALLY();
 	{
 		catalogue_cleanup_traversal(deletion);
-		catalogue_stop_recorder(&deletion->recorder);
 		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
@@ -171,6 +170,7 @@ delete_by_commits(Deletion *deletion)
 static void
 commit_batch(Deletion *deletion)
 {
+	catalogue_stop_counting(&deletion->counts, deletion->graph);
 	SPI_connect();
 	record_progress(deletion, false);
 	SPI_finish();
@@ -182,10 +182,10 @@ commit_batch(Deletion *deletion)
 	CHECK_FOR_INTERRUPTS();
 
 	EnsurePortalSnapshotExists();
-	deletion->recorder.subxact = GetCurrentSubTransactionId();
 	SPI_connect();
 	lock_again(deletion);
 	SPI_finish();
+	catalogue_start_counting(&deletion->counts);
 }
 
 /*
@@ -246,7 +246,7 @@ static void
 record_progress(Deletion *deletion, bool finished)
 {
 	Purge	   *purge = deletion->commit_arg;
-	uint64		rows = catalogue_recorded_rows(&deletion->recorder);
+	uint64		rows = catalogue_counted_rows(&deletion->counts);
 	const DeletionFrame *frame = deletion->frames;
 	const char *phase = finished ? "finished"
 		: frame != NULL

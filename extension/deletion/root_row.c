@@ -6,6 +6,7 @@
  * locked as the table's owner.
  */
 #include "deletion/deletion.h"
+#include "deletion/run.h"
 
 #include "names.h"
 #include "query.h"
@@ -127,22 +128,27 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	SPIExecuteOptions options = {0};
 	Oid			input;
 	Oid			ioparam;
-	uint64		rows;
 
 	getTypeInputInfo(type, &input, &ioparam);
 	username.value = OidInputFunctionCall(input, deletion->key, ioparam, -1);
 	options.params = catalogue_make_params(1, &type, &username);
 
-	deletion->recorder.own_params = options.params;
-	deletion->recorder.redundant = redundant;
-	deletion->recorder.limit = 0;
 	if (*plan == NULL)
 		*plan = prepare_on_root(deletion, statement, type);
-	rows = catalogue_execute_plan(*plan, &options);
-	deletion->recorder.own_params = NULL;
-	deletion->recorder.redundant = NIL;
+	if (statement == ROOT_DELETE)
+	{
+		const StatementRun run = {
+			.plan = *plan,
+			.operation = CMD_DELETE,
+			.relid = attachment->professors,
+			.params = options.params,
+			.redundant = redundant,
+		};
 
-	return rows;
+		return catalogue_run_statement(&run);
+	}
+
+	return catalogue_execute_plan(*plan, &options);
 }
 
 static SPIPlanPtr
