@@ -88,6 +88,7 @@ typedef struct DeletionEdge
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
+	SPIPlanPtr	reach;			/* reads it for a closure */
 	SPIPlanPtr	read;
 	SPIPlanPtr	read_and_lock;
 	SPIPlanPtr	lock;

@@ -16,7 +16,6 @@
 #include "catalog/pg_type.h"
 #include "executor/tstoreReceiver.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -44,10 +43,8 @@ typedef struct Statement
 static char *delete_referencing(const DeletionEdge *edge);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
-static char *referenced_as_rows(const DeletionEdge *edge);
 static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
 						  int cursor_options, const char *query);
-static void make_generic_plan(SPIPlanPtr plan);
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
 static uint64 run_statement(Deletion *deletion, const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
@@ -204,7 +201,7 @@ delete_referencing(const DeletionEdge *edge)
 		return psprintf("DELETE FROM %s AS t WHERE %s", edge->referencing->name, edge->match_any);
 
 	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
-					referenced_as_rows(edge), edge->match);
+					catalogue_referenced_rows(edge, true), edge->match);
 }
 
 /* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
@@ -217,7 +214,7 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT t.ctid%s FROM ", catalogue_key_columns(referencing->keys));
 	if (match == NULL)
-		appendStringInfo(&query, "%s, ", referenced_as_rows(edge));
+		appendStringInfo(&query, "%s, ", catalogue_referenced_rows(edge, true));
 	appendStringInfo(&query, "%s AS t WHERE %s%s", referencing->name, condition,
 					 match != NULL ? match : edge->match);
 	if (referencing->order_by != NULL)
@@ -226,29 +223,6 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 		appendStringInfoString(&query, " FOR UPDATE OF t");
 
 	return query.data;
-}
-
-/* The keys of the referenced rows, an array each, as the FROM item r. */
-static char *
-referenced_as_rows(const DeletionEdge *edge)
-{
-	StringInfoData arrays;
-	StringInfoData columns;
-	ListCell   *lc;
-
-	initStringInfo(&arrays);
-	initStringInfo(&columns);
-	foreach(lc, edge->keys)
-	{
-		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
-		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
-
-		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
-						 foreach_current_index(lc) + 1);
-		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
-	}
-
-	return psprintf("ROWS FROM (%s) AS r (%s)", arrays.data, columns.data);
 }
 
 /* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
@@ -271,31 +245,6 @@ prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int curso
 		argtypes[nargs++] = get_array_type(TIDOID);
 
 	return catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
-}
-
-/*
- * Makes the generic plan of a statement that has one, if it is not there yet:
- * one scan of an index for all keys, then the rows in the order of the table; or
- * the rows by their TIDs.  Other plans are bad for a whole batch but may look
- * good to the planner, which expects ten elements of an array.
- */
-static void
-make_generic_plan(SPIPlanPtr plan)
-{
-	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	int			save_nestlevel;
-
-	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
-		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
-		return;
-
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	AtEOXact_GUC(true, save_nestlevel);
 }
 
 /* The rows of a statement as a list, which the caller frees. */
@@ -371,7 +320,7 @@ run_statement(Deletion *deletion, const Statement *statement)
 	deletion->recorder.limit = statement->limit;
 	deletion->recorder.limit_reached = false;
 	catalogue_switch_to_owner(statement->relid, &saved);
-	make_generic_plan(statement->plan);
+	catalogue_plan_by_index(statement->plan);
 	rows = catalogue_execute_plan(statement->plan, &options);
 	catalogue_restore_user(&saved);
 	deletion->recorder.own_params = NULL;
