@@ -51,6 +51,13 @@ typedef struct Deletion
 	void	   *commit_arg;
 } Deletion;
 
+/* What a deletion would do. */
+typedef struct DeletionForecast
+{
+	uint64		rows;			/* to be deleted or set */
+	uint64		blocked;		/* in its way */
+} DeletionForecast;
+
 /* deletion.c */
 extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo);
 extern void catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode);
@@ -74,6 +81,6 @@ extern void catalogue_cascade_root(Deletion *deletion);
 extern void catalogue_count_sets_before(Deletion *deletion);
 
 /* preview.c */
-extern uint64 catalogue_count_dependents(const Deletion *deletion);
+extern DeletionForecast catalogue_forecast(const Deletion *deletion);
 
 #endif							/* CATALOGUE_DELETION_H */

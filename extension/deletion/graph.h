@@ -107,6 +107,7 @@ typedef struct DeletionEdge
 	int			position;		/* among the RI triggers of referenced */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
+	SPIPlanPtr	reach;			/* reads it for a closure */
 	SPIPlanPtr	read;
 	SPIPlanPtr	read_and_lock;
 	SPIPlanPtr	lock;

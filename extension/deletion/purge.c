@@ -224,7 +224,7 @@ start_progress(Deletion *deletion)
 {
 	const Oid	types[] = {TEXTOID, INT8OID, INT4OID};
 	const NullableDatum args[] = {{.value = CStringGetTextDatum(deletion->key)},
-	{.value = Int64GetDatum(catalogue_count_dependents(deletion))},
+	{.value = Int64GetDatum(catalogue_forecast(deletion).rows)},
 	{.value = Int32GetDatum(MyProcPid)}};
 
 	run_on_progress(deletion,

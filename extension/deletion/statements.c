@@ -21,7 +21,6 @@
 #include "catalog/pg_type.h"
 #include "executor/tstoreReceiver.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -52,10 +51,15 @@ typedef struct Statement
 static char *delete_referencing(const DeletionEdge *edge);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
+<<<<<<< HEAD
 static char *referenced_as_rows(const DeletionEdge *edge);
 static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
 						  const char *query);
 static void make_generic_plan(SPIPlanPtr plan);
+=======
+static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
+						  int cursor_options, const char *query);
+>>>>>>> preview
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
 static uint64 run_statement(const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
@@ -246,8 +250,13 @@ delete_referencing(const DeletionEdge *edge)
 		return psprintf("DELETE FROM %s AS t WHERE %s RETURNING 1", edge->referencing->name,
 						edge->match_any);
 
+<<<<<<< HEAD
 	return psprintf("DELETE FROM %s AS t USING %s WHERE %s RETURNING 1", edge->referencing->name,
 					referenced_as_rows(edge), edge->match);
+=======
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
+					catalogue_referenced_rows(edge, true), edge->match);
+>>>>>>> preview
 }
 
 /* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
@@ -260,7 +269,7 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT t.ctid%s FROM ", catalogue_key_columns(referencing->keys));
 	if (match == NULL)
-		appendStringInfo(&query, "%s, ", referenced_as_rows(edge));
+		appendStringInfo(&query, "%s, ", catalogue_referenced_rows(edge, true));
 	appendStringInfo(&query, "%s AS t WHERE %s%s", referencing->name, condition,
 					 match != NULL ? match : edge->match);
 	if (referencing->order_by != NULL)
@@ -271,6 +280,7 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	return query.data;
 }
 
+<<<<<<< HEAD
 /* The keys of the referenced rows, an array each, as the FROM item r. */
 static char *
 referenced_as_rows(const DeletionEdge *edge)
@@ -298,6 +308,9 @@ referenced_as_rows(const DeletionEdge *edge)
  * Prepares a statement as the owner of its table.  Parameters: the edge's keys,
  * then the batch's TIDs; either may be missing.
  */
+=======
+/* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
+>>>>>>> preview
 static SPIPlanPtr
 prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
 		const char *query)
@@ -324,31 +337,6 @@ prepare(const Deletion *deletion, const Statement *statement, int cursor_options
 	catalogue_restore_user(&saved);
 
 	return plan;
-}
-
-/*
- * Makes the generic plan of a statement that has one, if it is not there yet:
- * one scan of an index for all keys, then the rows in the order of the table; or
- * the rows by their TIDs.  Other plans are bad for a whole batch but may look
- * good to the planner, which expects ten elements of an array.
- */
-static void
-make_generic_plan(SPIPlanPtr plan)
-{
-	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	int			save_nestlevel;
-
-	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
-		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
-		return;
-
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	AtEOXact_GUC(true, save_nestlevel);
 }
 
 /* The rows of a statement as a list, which the caller frees. */
@@ -422,8 +410,13 @@ run_statement(const Statement *statement)
 	};
 
 	catalogue_switch_to_owner(statement->relid, &saved);
+<<<<<<< HEAD
 	make_generic_plan(statement->plan);
 	rows = catalogue_run_statement(&run);
+=======
+	catalogue_plan_by_index(statement->plan);
+	rows = catalogue_execute_plan(statement->plan, &options);
+>>>>>>> preview
 	catalogue_restore_user(&saved);
 
 	MemoryContextSwitchTo(oldcxt);
