@@ -20,6 +20,7 @@
 #include "names.h"
 
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"

@@ -51,15 +51,8 @@ typedef struct Statement
 static char *delete_referencing(const DeletionEdge *edge);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
-<<<<<<< HEAD
-static char *referenced_as_rows(const DeletionEdge *edge);
 static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
 						  const char *query);
-static void make_generic_plan(SPIPlanPtr plan);
-=======
-static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
-						  int cursor_options, const char *query);
->>>>>>> preview
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
 static uint64 run_statement(const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
@@ -250,13 +243,8 @@ delete_referencing(const DeletionEdge *edge)
 		return psprintf("DELETE FROM %s AS t WHERE %s RETURNING 1", edge->referencing->name,
 						edge->match_any);
 
-<<<<<<< HEAD
 	return psprintf("DELETE FROM %s AS t USING %s WHERE %s RETURNING 1", edge->referencing->name,
-					referenced_as_rows(edge), edge->match);
-=======
-	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
 					catalogue_referenced_rows(edge, true), edge->match);
->>>>>>> preview
 }
 
 /* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
@@ -280,37 +268,10 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	return query.data;
 }
 
-<<<<<<< HEAD
-/* The keys of the referenced rows, an array each, as the FROM item r. */
-static char *
-referenced_as_rows(const DeletionEdge *edge)
-{
-	StringInfoData arrays;
-	StringInfoData columns;
-	ListCell   *lc;
-
-	initStringInfo(&arrays);
-	initStringInfo(&columns);
-	foreach(lc, edge->keys)
-	{
-		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
-		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
-
-		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
-						 foreach_current_index(lc) + 1);
-		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
-	}
-
-	return psprintf("ROWS FROM (%s) AS r (%s)", arrays.data, columns.data);
-}
-
 /*
  * Prepares a statement as the owner of its table.  Parameters: the edge's keys,
  * then the batch's TIDs; either may be missing.
  */
-=======
-/* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
->>>>>>> preview
 static SPIPlanPtr
 prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
 		const char *query)
@@ -410,13 +371,8 @@ run_statement(const Statement *statement)
 	};
 
 	catalogue_switch_to_owner(statement->relid, &saved);
-<<<<<<< HEAD
-	make_generic_plan(statement->plan);
-	rows = catalogue_run_statement(&run);
-=======
 	catalogue_plan_by_index(statement->plan);
-	rows = catalogue_execute_plan(statement->plan, &options);
->>>>>>> preview
+	rows = catalogue_run_statement(&run);
 	catalogue_restore_user(&saved);
 
 	MemoryContextSwitchTo(oldcxt);
