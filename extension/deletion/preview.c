@@ -1,6 +1,6 @@
 /*
  * preview.c
- *		preview_professor_deletion(): what a deletion would do.
+ *		preview_deletion(), preview_professor_deletion(): what a deletion would do.
  *
  * The preview asks the deletion's graph for the same rows by one query, which
  * changes and locks nothing, so it also runs on a standby and in a read-only
@@ -16,8 +16,10 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+PG_FUNCTION_INFO_V1(catalogue_preview_deletion);
 PG_FUNCTION_INFO_V1(catalogue_preview_professor_deletion);
 
+static Datum preview_root(FunctionCallInfo fcinfo, bool of_professor);
 static void report_preview(const Deletion *deletion, ReturnSetInfo *rsinfo);
 static SPITupleTable *run_preview(const Deletion *deletion);
 static char *preview_query(const Deletion *deletion);
@@ -26,10 +28,10 @@ static void append_rows(StringInfo query, const DeletionGraph *graph, const Dele
 						const char *start);
 
 /*
- * preview_professor_deletion(username text)
+ * preview_deletion(relation regclass, key text)
  *		RETURNS TABLE (relation regclass, action text, row_count bigint)
  *
- * What delete_professor_batch() would do, and what would be in its way:
+ * What delete_with_dependents() would do, and what would be in its way:
  * "blocked" counts rows whose key says NO ACTION or RESTRICT, and
  * "no index" names a relation that each batch reads as a whole, with the
  * planner's estimate of its size.
@@ -37,10 +39,28 @@ static void append_rows(StringInfo query, const DeletionGraph *graph, const Dele
  * Errors: those of the deletion, but for those about writing.
  */
 Datum
+catalogue_preview_deletion(PG_FUNCTION_ARGS)
+{
+	return preview_root(fcinfo, false);
+}
+
+/*
+ * preview_professor_deletion(username text)
+ *		RETURNS TABLE (relation regclass, action text, row_count bigint)
+ *
+ * The same for delete_professor_batch().
+ */
+Datum
 catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 {
+	return preview_root(fcinfo, true);
+}
+
+static Datum
+preview_root(FunctionCallInfo fcinfo, bool of_professor)
+{
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion   *deletion = catalogue_begin_deletion(fcinfo);
+	Deletion   *deletion = catalogue_begin_deletion(fcinfo, of_professor);
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
@@ -56,24 +76,25 @@ catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Rows that the deletion of a professor who was found will delete or change. */
-uint64
-catalogue_count_dependents(const Deletion *deletion)
+/* What the deletion of a root that was found will do. */
+DeletionForecast
+catalogue_forecast(Deletion *deletion)
 {
 	SPITupleTable *rows = run_preview(deletion);
-	uint64		count = 0;
+	DeletionForecast forecast = {0};
 
 	for (uint64 i = 0; i < rows->numvals; i++)
 	{
 		char	   *action = SPI_getvalue(rows->vals[i], rows->tupdesc, 2);
 		bool		isnull;
 
-		if (strcmp(action, "blocked") != 0 && strcmp(action, "no index") != 0)
-			count += DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
+		if (strcmp(action, "no index") != 0)
+			*(strcmp(action, "blocked") == 0 ? &forecast.blocked : &forecast.rows) +=
+				DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
 	}
 	SPI_freetuptable(rows);
 
-	return count;
+	return forecast;
 }
 
 static void
@@ -92,7 +113,7 @@ run_preview(const Deletion *deletion)
 	SPIExecuteOptions options = {.read_only = true};
 	SavedUser	saved;
 
-	catalogue_switch_to_owner(deletion->attachment->professors, &saved);
+	catalogue_switch_to_owner(deletion->relid, &saved);
 	catalogue_execute(preview_query(deletion), &options);
 	catalogue_restore_user(&saved);
 
