@@ -189,7 +189,7 @@ read_graph(CachedThing *thing, void *arg)
 	catalogue_pin(&graph->attachment_pin, unconstify(CachedThing *, &attachment->base));
 
 	/* Where rows of one of these are deleted, others are looked at, locked. */
-	if (OidIsValid(attachment->professors))
+	if (get_rel_name(attachment->professors) != NULL)
 		builder.professors = find_all_inheritors(attachment->professors, NoLock, NULL);
 
 	catalogue_check_root(&builder, request->root);

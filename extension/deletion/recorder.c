@@ -179,7 +179,8 @@ recorder_executor_end(QueryDesc *query)
 		(query->operation == CMD_DELETE || query->operation == CMD_UPDATE))
 	{
 		ResultRelInfo *target = linitial(query->estate->es_opened_result_relations);
-		Oid			relid = RelationGetRelid(target->ri_RelationDesc);
+		Oid			relid = is_own_statement(recorder, query) && OidIsValid(recorder->own_relid)
+			? recorder->own_relid : RelationGetRelid(target->ri_RelationDesc);
 
 		if (query->operation == CMD_DELETE)
 			catalogue_record_rows(recorder, relid, EDGE_DELETE, query->estate->es_processed);

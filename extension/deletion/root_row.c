@@ -246,6 +246,8 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	uint64		rows;
 
 	deletion->recorder.own_params = options.params;
+	deletion->recorder.own_relid = statement == ROOT_DELETE ? deletion->root_table->relid
+		: InvalidOid;
 	deletion->recorder.redundant = redundant;
 	deletion->recorder.limit = 0;
 	if (*plan == NULL)
@@ -260,6 +262,7 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	}
 	rows = catalogue_execute_plan(*plan, &options);
 	deletion->recorder.own_params = NULL;
+	deletion->recorder.own_relid = InvalidOid;
 	deletion->recorder.redundant = NIL;
 
 	return rows;
