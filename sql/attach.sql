@@ -147,7 +147,7 @@ DROP FUNCTION appli.take_deleted_files;
 -- DROP EXTENSION takes the functions and triggers, and leaves tables and rows
 SELECT DISTINCT status FROM catalogue.attach('appli') ORDER BY status;
 INSERT INTO appli.deleted_files (path) VALUES ('uploads/cours/a.pdf');
-INSERT INTO appli.professor_purges (username, phase) VALUES ('dupont', 'chapters');
+INSERT INTO appli.professor_purges (relation, username, phase) VALUES ('appli.professeurs', 'dupont', 'chapters');
 DROP EXTENSION catalogue;
 SELECT count(*) AS routines FROM pg_proc WHERE pronamespace = 'appli'::regnamespace;
 SELECT count(*) AS triggers FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid

@@ -37,7 +37,14 @@ typedef struct Deletion
 	CachedPin	graph_pin;
 	DeletionTable *root_table;	/* where the root is */
 	DeletionBatch root;			/* the row that all else depends on */
+	bool		of_professor;	/* it is one, and called by their username */
+	Oid			relid;			/* else: the relation that the caller names */
 	char	   *key;			/* by which the caller names it, as text */
+	char	   *current_key;	/* the same, until somebody else changes it
+								 * between two commits */
+	char	   *identity;		/* what stays then; NULL while not known */
+	char	   *identity_column;
+	int			first_option;	/* number of the argument after the key */
 	int			batch_size;
 	Oid			caller;
 	MemoryContext cxt;			/* outlives the transaction if commit is set */
@@ -59,8 +66,11 @@ typedef struct DeletionForecast
 } DeletionForecast;
 
 /* deletion.c */
-extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo);
+extern Deletion *catalogue_begin_deletion(FunctionCallInfo fcinfo, bool of_professor);
 extern void catalogue_lock_graph(Deletion *deletion, LOCKMODE lockmode);
+extern DeletionGraph *catalogue_pin_current_graph(const Deletion *deletion, CachedPin *pin,
+												  LOCKMODE lockmode);
+extern char *catalogue_describe_root(const Deletion *deletion);
 pg_noreturn extern void catalogue_report_unknown_root(const Deletion *deletion);
 
 /* privileges.c */
@@ -69,6 +79,7 @@ extern void catalogue_check_deletion_privileges(const Deletion *deletion);
 /* root_row.c */
 extern bool catalogue_find_root(Deletion *deletion);
 extern bool catalogue_lock_root(Deletion *deletion);
+extern bool catalogue_lock_root_again(Deletion *deletion);
 extern void catalogue_delete_root(Deletion *deletion, List *redundant);
 
 /* traversal.c */

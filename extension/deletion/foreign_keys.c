@@ -153,7 +153,7 @@ add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint
 	if (form->conrelid == attachment->chapters && attachment->chapters_author != NULL &&
 		nkeys == 1 &&
 		strcmp(((ColumnPair *) linitial(pairs))->referencing, attachment->chapters_author) == 0 &&
-		list_member_ptr(builder->graph->root_tables, referenced))
+		list_member_oid(builder->professors, referenced->relid))
 		builder->author_is_key = true;
 
 	catalogue_add_edge(builder, referenced, form->conrelid, &model, pairs);

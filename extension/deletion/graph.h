@@ -1,6 +1,6 @@
 /*
  * graph.h
- *		What a professor's deletion reaches: tables, and edges between them.
+ *		What the deletion of a row reaches: tables, and edges between them.
  *
  * Tables are physical ones: a partitioned table stands as its leaves.  Names
  * are qualified and quoted, ready for SQL text, in which r is the referenced
@@ -95,6 +95,9 @@ typedef struct DeletionEdge
 	const char *condition;		/* part of all of them: on t alone; may be
 								 * NULL */
 	char	   *assignments;	/* of SET NULL and SET DEFAULT */
+	Oid			named;			/* the table that the key or the mapping
+								 * names: referencing, or what that is a
+								 * partition of or inherits from */
 	bool		beyond_schema;	/* asked for by the mapping: needs the
 								 * caller's own rights */
 	bool		comparable;		/* match is the whole condition (no PERIOD) */
@@ -115,12 +118,31 @@ typedef struct DeletionEdge
 	SPIPlanPtr	delete_by_index;
 } DeletionEdge;
 
+/*
+ * Where a root is, and by which columns it is known.  Each value of either is one
+ * row's.  NULL: by the primary key.
+ */
+typedef struct RootRelation
+{
+	Oid			relid;
+	const char *key;			/* the column by which callers name it */
+	const char *identity;		/* the column that stays when that changes */
+} RootRelation;
+
+/* A column of a root, and the type that values of it are read as. */
+typedef struct RootColumn
+{
+	char	   *name;
+	Oid			type;
+} RootColumn;
+
 /* Statements on the root. */
 typedef enum RootStatement
 {
 	ROOT_SEE,
 	ROOT_FIND,
 	ROOT_LOCK,
+	ROOT_LOCK_BY_IDENTITY,
 	ROOT_DELETE,
 	ROOT_NSTATEMENTS
 } RootStatement;
@@ -130,8 +152,12 @@ typedef struct DeletionGraph
 	CachedThing base;			/* (must be first) */
 	const Attachment *attachment;
 	CachedPin	attachment_pin;
-	List	   *root_tables;	/* of DeletionTable *: the professors table,
-								 * or its leaves */
+	Oid			root;			/* the relation that the root is in */
+	bool		by_primary_key; /* was asked for without naming columns */
+	RootColumn	key;
+	RootColumn	identity;
+	List	   *root_tables;	/* of DeletionTable *: that relation, its
+								 * leaves or its inheritance children */
 	List	   *tables;			/* of DeletionTable *, referencing tables
 								 * first */
 	SPIPlanPtr	root_statements[ROOT_NSTATEMENTS];
@@ -150,8 +176,8 @@ catalogue_sets_keys(const DeletionEdge *edge)
 	return edge->action == EDGE_SET_NULL || edge->action == EDGE_SET_DEFAULT;
 }
 
-
-extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);
+extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, const RootRelation *root,
+										  LOCKMODE lockmode);
 extern DeletionTable *catalogue_graph_table(const DeletionGraph *graph, Oid relid);
 extern Oid	catalogue_topmost_relation(Oid relid);
 extern const char *catalogue_action_name(EdgeAction action);

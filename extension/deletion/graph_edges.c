@@ -27,10 +27,13 @@ void
 catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
 				   DeletionEdge *model, const List *pairs)
 {
-	List	   *tables = catalogue_add_tables(builder, referencing);
+	/* A foreign key is not inherited; what the mapping names is. */
+	List	   *tables =
+		catalogue_add_tables(builder, referencing, !OidIsValid(model->constraint));
 	ListCell   *lc;
 
 	model->referenced = referenced;
+	model->named = referencing;
 	set_conditions(builder, model, pairs);
 
 	foreach(lc, tables)
@@ -121,8 +124,8 @@ add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair
 	key->array_type = get_array_type(type);
 	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
 
-	/* Which leaf a professor is in is not known before the row is found. */
-	if (list_member_ptr(builder->graph->root_tables, referenced))
+	/* Which leaf the root is in is not known before the row is found. */
+	if (referenced->partition && list_member_ptr(builder->graph->root_tables, referenced))
 	{
 		List	   *keys = lappend(referenced->keys, key);
 

@@ -1,6 +1,6 @@
 /*
  * preview.c
- *		preview_professor_deletion(): what a deletion would do.
+ *		preview_deletion(), preview_professor_deletion(): what a deletion would do.
  *
  * The preview reads the rows that the deletion would reach, which changes and
  * locks nothing, so it also runs on a standby and in a read-only transaction.
@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+PG_FUNCTION_INFO_V1(catalogue_preview_deletion);
 PG_FUNCTION_INFO_V1(catalogue_preview_professor_deletion);
 
 /* The action of a row about an edge that has no index. */
@@ -30,6 +31,7 @@ typedef struct PreviewRow
 	int64		rows;
 } PreviewRow;
 
+static Datum preview_root(FunctionCallInfo fcinfo, bool of_professor);
 static void report_preview(const Deletion *deletion, ReturnSetInfo *rsinfo);
 static List *preview_rows(const DeletionClosure *closure);
 static PreviewRow *find_row(List **rows, int place, Oid relid, const char *action);
@@ -37,10 +39,10 @@ static int	compare_rows(const ListCell *a, const ListCell *b);
 static int64 estimated_rows(Oid relid);
 
 /*
- * preview_professor_deletion(username text)
+ * preview_deletion(relation regclass, key text)
  *		RETURNS TABLE (relation regclass, action text, row_count bigint)
  *
- * What delete_professor_batch() would do, and what would be in its way:
+ * What delete_with_dependents() would do, and what would be in its way:
  * "blocked" counts rows whose key says NO ACTION or RESTRICT, and
  * "no index" names a relation that each batch reads as a whole, with the
  * planner's estimate of its size.
@@ -48,10 +50,28 @@ static int64 estimated_rows(Oid relid);
  * Errors: those of the deletion, but for those about writing.
  */
 Datum
+catalogue_preview_deletion(PG_FUNCTION_ARGS)
+{
+	return preview_root(fcinfo, false);
+}
+
+/*
+ * preview_professor_deletion(username text)
+ *		RETURNS TABLE (relation regclass, action text, row_count bigint)
+ *
+ * The same for delete_professor_batch().
+ */
+Datum
 catalogue_preview_professor_deletion(PG_FUNCTION_ARGS)
 {
+	return preview_root(fcinfo, true);
+}
+
+static Datum
+preview_root(FunctionCallInfo fcinfo, bool of_professor)
+{
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion   *deletion = catalogue_begin_deletion(fcinfo);
+	Deletion   *deletion = catalogue_begin_deletion(fcinfo, of_professor);
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 

@@ -32,7 +32,8 @@
 
 static PlannedStmt *checked_statement(const StatementRun *run, const CachedPlan *plan);
 static bool is_expected(const PlannedStmt *statement, CmdType operation, Oid relid);
-static void leave_out_triggers(ResultRelInfo *target, const List *redundant);
+static void leave_out_triggers(ModifyTableState *modify, const List *redundant);
+static void leave_out_triggers_of(TriggerDesc *triggers, const List *redundant);
 static bool is_redundant(const Trigger *trigger, const List *redundant);
 
 /*
@@ -58,8 +59,7 @@ catalogue_run_statement(const StatementRun *run)
 
 	ExecutorStart(query, 0);
 	if (run->redundant != NIL)
-		leave_out_triggers(castNode(ModifyTableState, query->planstate)->resultRelInfo,
-						   run->redundant);
+		leave_out_triggers(castNode(ModifyTableState, query->planstate), run->redundant);
 	ExecutorRun(query, ForwardScanDirection, run->limit);
 	ExecutorFinish(query);
 	rows = query->estate->es_processed;
@@ -111,18 +111,27 @@ is_expected(const PlannedStmt *statement, CmdType operation, Oid relid)
 		rt_fetch(modify->nominalRelation, statement->rtable)->relid == relid;
 }
 
+/* Leaves RI triggers out of a statement on one relation, or on its children too. */
+static void
+leave_out_triggers(ModifyTableState *modify, const List *redundant)
+{
+	for (int i = 0; i < modify->mt_nrels; i++)
+	{
+		TriggerDesc *triggers = modify->resultRelInfo[i].ri_TrigDesc;
+
+		if (triggers != NULL)
+			leave_out_triggers_of(triggers, redundant);
+	}
+}
+
 /*
- * Takes RI triggers out of a target's triggers.  What the executor keeps for
- * each of them by its place is still all zeros, so only the triggers move up.
+ * Takes them out of the executor's copy.  What it keeps for each trigger by its
+ * place is still all zeros, so only the triggers move up.
  */
 static void
-leave_out_triggers(ResultRelInfo *target, const List *redundant)
+leave_out_triggers_of(TriggerDesc *triggers, const List *redundant)
 {
-	TriggerDesc *triggers = target->ri_TrigDesc;
 	int			n = 0;
-
-	if (triggers == NULL)
-		return;
 
 	triggers->trig_delete_after_row = false;
 	for (int i = 0; i < triggers->numtriggers; i++)

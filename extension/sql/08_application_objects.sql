@@ -42,7 +42,8 @@ BEGIN
 END
 $$;
 
--- Creates the table of purges: a row for each professor whose purge has begun.
+-- Creates the table of purges: a row for each one that has begun.  The professor's
+-- username stands there, or the key of a row of another relation.
 CREATE FUNCTION catalogue.create_purges(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -53,10 +54,11 @@ DECLARE
 BEGIN
 	status := 'found';
 	object := format('table %s', purges);
-	detail := 'progress of purge_professor';
+	detail := 'progress of purges';
 	IF to_regclass(purges) IS NULL THEN
 		EXECUTE format('CREATE TABLE %s (
-			username text PRIMARY KEY,
+			relation regclass NOT NULL,
+			username text NOT NULL,
 			started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			resumed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			phase text NOT NULL,
@@ -65,13 +67,14 @@ BEGIN
 			rows_expected bigint,
 			last_batch_at timestamptz,
 			finished_at timestamptz,
-			pid integer)', purges);
+			pid integer,
+			PRIMARY KEY (relation, username))', purges);
 		EXECUTE format('GRANT SELECT ON %s TO PUBLIC', purges);
 		status := 'created';
 	ELSE
 		PERFORM catalogue.mapped_relation(schema, 'professor_purges', 'the progress of purges'),
 			catalogue.mapped_column(to_regclass(purges), c)
-		FROM unnest(ARRAY['username', 'started_at', 'resumed_at', 'phase', 'rows_done',
+		FROM unnest(ARRAY['relation', 'username', 'started_at', 'resumed_at', 'phase', 'rows_done',
 			'rows_before', 'rows_expected', 'last_batch_at', 'finished_at', 'pid']) AS c;
 	END IF;
 	RETURN NEXT;
@@ -119,7 +122,7 @@ BEGIN
 	detail := 'how far each purge is';
 	IF to_regclass(progress) IS NULL THEN
 		EXECUTE format('CREATE VIEW %s AS
-			SELECT p.username, p.phase, p.started_at, p.rows_done, p.rows_expected,
+			SELECT p.relation, p.username, p.phase, p.started_at, p.rows_done, p.rows_expected,
 				CASE WHEN p.finished_at IS NOT NULL THEN 100.0
 					ELSE round(least(100.0 * p.rows_done / nullif(p.rows_expected, 0), 100), 1)
 				END AS percent,
