@@ -29,10 +29,11 @@ static char *assignments(Oid relid, int n, const AttrNumber *columns, EdgeAction
 static ColumnPair *foreign_key_pair(const FormData_pg_constraint *form, AttrNumber referenced,
 									AttrNumber referencing, Oid equal);
 static bool is_also_delete(const Attachment *attachment, Oid relid, const List *pairs);
+static int	compare_labels(const ListCell *a, const ListCell *b);
 static bool moves_rows(GraphBuilder *builder, Oid relid, int n, const AttrNumber *columns);
 static bool calls_volatile_default(Oid relid, int n, const AttrNumber *columns);
 
-/* Adds an edge for each foreign key to a table, in the order in which their triggers fire. */
+/* Adds an edge for each foreign key to a table, in an order that a restored dump has too. */
 void
 catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced)
 {
@@ -42,6 +43,7 @@ catalogue_add_foreign_keys(GraphBuilder *builder, DeletionTable *referenced)
 	foreach(lc, constraints)
 		add_foreign_key(builder, referenced, lfirst_oid(lc), foreach_current_index(lc));
 	list_free(constraints);
+	list_sort(referenced->edges, compare_labels);
 }
 
 /*
@@ -116,8 +118,12 @@ add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint
 							   unused, unused, &nset, set_columns);
 
 	for (int i = 0; i < nkeys; i++)
+	{
 		pairs = lappend(pairs, foreign_key_pair(form, referenced_columns[i], referencing_columns[i],
 												equal[i]));
+		model.generated = model.generated ||
+			get_attgenerated(form->conrelid, referencing_columns[i]) != '\0';
+	}
 	model.label = pstrdup(NameStr(form->conname));
 	model.comparable = !catalogue_constraint_has_period(form);
 	model.action = edge_action(form->confdeltype);
@@ -229,6 +235,16 @@ is_also_delete(const Attachment *attachment, Oid relid, const List *pairs)
 			return true;
 	}
 	return false;
+}
+
+static int
+compare_labels(const ListCell *a, const ListCell *b)
+{
+	const DeletionEdge *left = lfirst(a);
+	const DeletionEdge *right = lfirst(b);
+	int			order = strcmp(left->label, right->label);
+
+	return order != 0 ? order : oid_cmp(&left->referencing->relid, &right->referencing->relid);
 }
 
 /* Are any of the columns in the partition key of the table, or of a part of it? */

@@ -65,7 +65,8 @@ typedef struct DeletionTable
 								 * UPDATE */
 	TableTriggers on_delete;
 	TableTriggers on_update;
-	bool		updated;		/* keys of it may be set, or follow those */
+	bool		updated;		/* by the deletion, or an ON UPDATE action */
+	bool		gets_values;	/* other ones than NULL, then */
 	bool		whole_statements;	/* a trigger waits for a DELETE to come to
 									 * its end */
 	bool		no_triggers_below;	/* nothing of that on any table that
@@ -105,6 +106,7 @@ typedef struct DeletionEdge
 	bool		traversed;		/* by the deletion; else the server's triggers
 								 * do it */
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
+	bool		generated;		/* a column of it that refers */
 	bool		moves_rows;		/* to another partition, when it sets keys */
 	bool		calls_volatile; /* to set keys to their defaults */
 	int			position;		/* among the RI triggers of referenced */

@@ -27,6 +27,8 @@ typedef struct GraphBuilder
 	bool		author_is_key;	/* a foreign key says whose the chapters are */
 	List	   *updated;		/* of Oid: tables whose rows a deletion may
 								 * change */
+	List	   *gets_values;	/* of those, where it may be to another value
+								 * than NULL */
 	bool		user_code;		/* may run when a deletion writes */
 } GraphBuilder;
 

@@ -119,9 +119,10 @@ choose_traversed(DeletionGraph *graph, DeletionEdge *edge)
  *
  * - From an UPDATE of the referencing table.  The deletion updates tables whose
  *   keys are set, by edges that it traverses or by the server, and what follows
- *   those by ON UPDATE actions; the new value may be a key that is about to go,
- *   by itself or through a generated column.  The trigger of an edge from any of
- *   these tables stays.
+ *   those by ON UPDATE actions.  A key that becomes NULL refers to nothing.  But a
+ *   default, or a value that follows, may be a key that is about to go, and so may
+ *   what a generated column makes even of a NULL.  In these cases the trigger
+ *   stays.
  *
  * The deletion itself inserts into nothing but the outbox.  To know that a pass
  * dealt with all there is, the key must be checked at once (not deferrable),
@@ -148,7 +149,8 @@ find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table)
 		/* foreign_keys.c has looked at the constraint itself. */
 		edge->redundant_ri_trigger =
 			edge->redundant_ri_trigger && OidIsValid(edge->constraint) && edge->traversed &&
-			!builder->user_code && !referencing->updated && !table->in_cycle &&
+			!builder->user_code && !referencing->gets_values &&
+			!(edge->generated && referencing->updated) && !table->in_cycle &&
 			!referencing->in_cycle && !table->partition && !referencing->partition;
 	}
 }

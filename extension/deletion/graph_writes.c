@@ -158,6 +158,9 @@ find_updated(GraphBuilder *builder)
 			if (!catalogue_sets_keys(edge))
 				continue;
 			builder->updated = list_append_unique_oid(builder->updated, edge->referencing->relid);
+			if (edge->action == EDGE_SET_DEFAULT)
+				builder->gets_values =
+					list_append_unique_oid(builder->gets_values, edge->referencing->relid);
 			builder->user_code = builder->user_code || edge->calls_volatile;
 		}
 	}
@@ -176,6 +179,12 @@ find_updated(GraphBuilder *builder)
 		builder->user_code = builder->user_code || updates_call_code(builder, rel);
 		follow_updates(builder, rel);
 		table_close(rel, NoLock);
+	}
+	foreach(lc, builder->graph->tables)
+	{
+		DeletionTable *table = lfirst(lc);
+
+		table->gets_values = list_member_oid(builder->gets_values, table->relid);
 	}
 }
 
@@ -212,8 +221,10 @@ add_updated(GraphBuilder *builder, Oid relid)
 												 builder->lockmode);
 	foreach(lc, members)
 	{
-		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
-			builder->updated = list_append_unique_oid(builder->updated, lfirst_oid(lc));
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
+			continue;
+		builder->updated = list_append_unique_oid(builder->updated, lfirst_oid(lc));
+		builder->gets_values = list_append_unique_oid(builder->gets_values, lfirst_oid(lc));
 	}
 	list_free(members);
 }
