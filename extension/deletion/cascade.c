@@ -2,11 +2,10 @@
  * cascade.c
  *		The server's own way: one DELETE of the root, whose cascades do the rest.
  *
- * What the mapping adds to the schema's own cascades must be gone before.  It is
+ * What the mapping adds to the schema's own cascades is deleted before, as a part
+ * of the same statement as far as keys and AFTER triggers are concerned.  It is
  * found by locking, from the root on, all rows that lead to it: nobody can take
- * one of them away then, and none of them is another's.  All of it is found
- * before any of it is deleted, since the cascades of one row may delete or set
- * what would lead to the next.
+ * one of them away then, and none of them is another's.
  *
  * Locks: rows FOR UPDATE, those that are referenced before those that reference
  * them, each list in primary key order.
@@ -15,6 +14,7 @@
  * megabyte is on disk.
  */
 #include "deletion/closure.h"
+#include "deletion/run.h"
 #include "deletion/statements.h"
 
 #include "access/xact.h"
@@ -55,9 +55,14 @@ catalogue_cascade_root(Deletion *deletion)
 {
 	if (!deletion->graph->counts_sets)
 		catalogue_count_sets_before(deletion);
+
+	catalogue_begin_statement();
+	deletion->one_statement = true;
 	if (deletion->root_table->leads_beyond)
 		delete_beyond_schema(deletion);
 	catalogue_delete_root(deletion, NIL);
+	deletion->one_statement = false;
+	catalogue_end_statement();
 }
 
 /*
@@ -203,10 +208,7 @@ add_tid(BeyondSchema *beyond, TidSet **set, ItemPointer tid)
 	return catalogue_add_tid(*set, tid);
 }
 
-/*
- * Deletes rows of a table.  Those that the cascades of others have changed
- * meanwhile have moved.
- */
+/* Deletes rows of a table.  Those that a trigger has changed meanwhile have moved. */
 static void
 delete_found(BeyondSchema *beyond, DeletionTable *table, TidSet *found)
 {

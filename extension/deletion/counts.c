@@ -35,7 +35,7 @@ static int	compare_counters(const void *a, const void *b);
 static void count_difference(List **rows, const DeletionCounts *counts, const DeletionGraph *graph,
 							 const TableCounters *now, const TableCounters *then);
 static void add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 rows);
-static bool is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action);
+static const DeletionEdge *set_by_server(const DeletionGraph *graph, Oid relid);
 static Oid	reported_relation(const DeletionGraph *graph, Oid relid);
 static int64 own_rows(const DeletionCounts *counts, Oid relid);
 
@@ -184,9 +184,8 @@ compare_counters(const void *a, const void *b)
 }
 
 /*
- * Adds what happened to one table.  Where nothing but the graph's keys can have
- * changed a table of the graph, an insertion is half of a row's move to another
- * partition.
+ * Adds what happened to one table.  Where keys that are set move rows to another
+ * partition, each counts as deleted and inserted.
  */
 static void
 count_difference(List **rows, const DeletionCounts *counts, const DeletionGraph *graph,
@@ -196,19 +195,20 @@ count_difference(List **rows, const DeletionCounts *counts, const DeletionGraph 
 	int64		updated = now->updated - then->updated;
 	int64		deleted = now->deleted - then->deleted;
 	Oid			reported;
-	EdgeAction	action;
+	const DeletionEdge *edge;
 
 	if ((inserted == 0 && updated == 0 && deleted == 0) || now->relid < FirstNormalObjectId ||
 		get_rel_relkind(now->relid) != RELKIND_RELATION)
 		return;
 
 	reported = reported_relation(graph, now->relid);
-	if (graph->counts_sets && is_set_by_server(graph, now->relid, &action))
-	{
-		add_rows(rows, counts->cxt, reported, action,
+	edge = set_by_server(graph, now->relid);
+	if (edge == NULL || !edge->moves_rows)
+		inserted = 0;
+	if (edge != NULL && graph->counts_sets)
+		add_rows(rows, counts->cxt, reported, edge->action,
 				 updated + inserted - own_rows(counts, now->relid));
-		deleted -= inserted;
-	}
+	deleted -= inserted;
 	add_rows(rows, counts->cxt, reported, EDGE_DELETE, deleted);
 }
 
@@ -240,11 +240,11 @@ add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 row
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* Could the server's triggers set keys of the table, and to what? */
-static bool
-is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action)
+/* The edge by which the server's triggers may set keys of the table; NULL: none. */
+static const DeletionEdge *
+set_by_server(const DeletionGraph *graph, Oid relid)
 {
-	bool		found = false;
+	const DeletionEdge *found = NULL;
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -256,9 +256,8 @@ is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action)
 
 			if (edge->referencing->relid != relid || !catalogue_sets_keys(edge))
 				continue;
-			if (!found || !edge->traversed)
-				*action = edge->action;
-			found = true;
+			if (found == NULL || edge->moves_rows || !(edge->traversed || found->moves_rows))
+				found = edge;
 		}
 	}
 	return found;

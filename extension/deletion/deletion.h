@@ -49,6 +49,7 @@ typedef struct Deletion
 	Oid			caller;
 	MemoryContext cxt;			/* outlives the transaction if commit is set */
 	DeletionCounts counts;
+	bool		one_statement;	/* all that is deleted is, to AFTER triggers */
 	DeletionFrame *frames;		/* innermost first */
 	uint64		transaction_count;	/* raised by every commit: locks are new */
 	uint64		pending;		/* rows since the last commit */

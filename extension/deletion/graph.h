@@ -96,6 +96,7 @@ typedef struct DeletionEdge
 	const char *condition;		/* part of all of them: on t alone; may be
 								 * NULL */
 	char	   *assignments;	/* of SET NULL and SET DEFAULT */
+	List	   *set_columns;	/* of char *: that these set */
 	Oid			named;			/* the table that the key or the mapping
 								 * names: referencing, or what that is a
 								 * partition of or inherits from */

@@ -11,6 +11,8 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
+static bool drop_overruled_edges(DeletionTable *table);
+static bool is_overruled(const DeletionTable *table, const DeletionEdge *edge);
 static void choose_traversed(DeletionGraph *graph, DeletionEdge *edge);
 static void find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table);
 static bool has_array_types(const DeletionEdge *edge);
@@ -26,7 +28,7 @@ static bool may_block_too_early(const DeletionGraph *graph, const DeletionEdge *
 static bool is_ordered(const DeletionTable *root, const DeletionTable *first,
 					   const DeletionTable *second);
 static bool has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge);
-static bool share_columns(const DeletionEdge *a, const DeletionEdge *b);
+static bool have_common_column(const List *a, const List *b);
 
 /*
  * Decides what is traversed and in which order.
@@ -41,8 +43,12 @@ catalogue_order_graph(GraphBuilder *builder)
 {
 	DeletionGraph *graph = builder->graph;
 	List	   *ordered = NIL;
+	bool		overruled = false;
 	ListCell   *lc;
 	ListCell   *lc2;
+
+	foreach(lc, graph->tables)
+		overruled |= drop_overruled_edges(lfirst(lc));
 
 	foreach(lc, graph->tables)
 	{
@@ -71,7 +77,50 @@ catalogue_order_graph(GraphBuilder *builder)
 	}
 
 	find_what_leads_beyond(graph);
-	graph->by_server = needs_server(graph);
+	graph->by_server = overruled || needs_server(graph);
+}
+
+/*
+ * Drops the edges to a table by which no row is reached any more when their
+ * triggers fire; true if there are any.
+ */
+static bool
+drop_overruled_edges(DeletionTable *table)
+{
+	List	   *kept = NIL;
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, table->edges)
+	{
+		if (is_overruled(table, lfirst(lc)))
+			found = true;
+		else
+			kept = lappend(kept, lfirst(lc));
+	}
+	table->edges = kept;
+
+	return found;
+}
+
+/* Has another key to the table, whose trigger fires before, set a column of the edge? */
+static bool
+is_overruled(const DeletionTable *table, const DeletionEdge *edge)
+{
+	ListCell   *lc;
+
+	if (catalogue_sets_keys(edge) || edge->beyond_schema)
+		return false;
+	foreach(lc, table->edges)
+	{
+		const DeletionEdge *other = lfirst(lc);
+
+		if (catalogue_sets_keys(other) && other->referencing == edge->referencing &&
+			other->position < edge->position &&
+			have_common_column(other->set_columns, edge->columns))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -406,7 +455,8 @@ has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge)
 			const DeletionEdge *other = lfirst(lc2);
 
 			if (other->referencing == edge->referencing && !other->beyond_schema &&
-				other->action != edge->action && share_columns(edge, other))
+				other->action != edge->action &&
+				have_common_column(edge->set_columns, other->columns))
 				return true;
 		}
 	}
@@ -414,14 +464,14 @@ has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge)
 }
 
 static bool
-share_columns(const DeletionEdge *a, const DeletionEdge *b)
+have_common_column(const List *a, const List *b)
 {
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, a->columns)
+	foreach(lc, a)
 	{
-		foreach(lc2, b->columns)
+		foreach(lc2, b)
 		{
 			if (strcmp(lfirst(lc), lfirst(lc2)) == 0)
 				return true;
