@@ -27,8 +27,8 @@ typedef struct DeletionRecorder
 	List	   *counts;			/* of DeletionCount * */
 	ParamListInfo own_params;	/* mark the statement that redundant and limit
 								 * are for */
-	Oid			own_relid;		/* whose rows that statement deletes, where its
-								 * own table may be a parent of it */
+	Oid			own_relid;		/* whose rows that statement deletes, where
+								 * its own table may be a parent of it */
 	List	   *redundant;		/* of Oid: constraints whose triggers it does
 								 * not fire */
 	uint64		limit;			/* rows that it may delete; 0: any */
