@@ -53,9 +53,6 @@ static void delete_found(BeyondSchema *beyond, DeletionTable *table, TidSet *fou
 void
 catalogue_cascade_root(Deletion *deletion)
 {
-	if (!deletion->graph->counts_sets)
-		catalogue_count_sets_before(deletion);
-
 	catalogue_begin_statement();
 	deletion->one_statement = true;
 	if (deletion->root_table->leads_beyond)
@@ -66,15 +63,19 @@ catalogue_cascade_root(Deletion *deletion)
 }
 
 /*
- * Counts the keys that the server's triggers are going to set, where its counters
- * will not tell them from what else is updated.
+ * Looks ahead to the keys that will be set, once, where the server's triggers set
+ * some of them and its counters will not tell those from what else is updated.
  */
 void
-catalogue_count_sets_before(Deletion *deletion)
+catalogue_expect_sets(Deletion *deletion)
 {
 	DeletionClosure *closure;
 	ListCell   *lc;
 	ListCell   *lc2;
+
+	if (deletion->graph->counts_sets || !deletion->graph->server_sets ||
+		deletion->counts.expected != NIL)
+		return;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -87,9 +88,8 @@ catalogue_count_sets_before(Deletion *deletion)
 		{
 			const ClosureEdge *edge = lfirst(lc2);
 
-			if (catalogue_sets_keys(edge->edge) &&
-				(deletion->graph->by_server || !edge->edge->traversed))
-				catalogue_count_set_rows(&deletion->counts, edge->edge->referencing->relid,
+			if (catalogue_sets_keys(edge->edge))
+				catalogue_expect_set_rows(&deletion->counts, edge->edge->referencing->relid,
 										 edge->edge->action, edge->rows);
 		}
 	}

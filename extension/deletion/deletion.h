@@ -90,7 +90,7 @@ extern void catalogue_cleanup_traversal(Deletion *deletion);
 
 /* cascade.c */
 extern void catalogue_cascade_root(Deletion *deletion);
-extern void catalogue_count_sets_before(Deletion *deletion);
+extern void catalogue_expect_sets(Deletion *deletion);
 
 /* preview.c */
 extern DeletionForecast catalogue_forecast(const Deletion *deletion);

@@ -169,7 +169,7 @@ typedef struct DeletionGraph
 	bool		by_server;		/* only the server's own cascades get it
 								 * right: see graph_order.c */
 	bool		counts_sets;	/* what is updated are keys that are set */
-	bool		server_sets;	/* some of them by the server, in any case */
+	bool		server_sets;	/* some of them by the server's triggers */
 } DeletionGraph;
 
 /* Does the edge change rows, and keep them? */

@@ -13,7 +13,7 @@
 
 static bool drop_overruled_edges(DeletionTable *table);
 static bool is_overruled(const DeletionTable *table, const DeletionEdge *edge);
-static void choose_traversed(DeletionGraph *graph, DeletionEdge *edge);
+static void choose_traversed(DeletionEdge *edge);
 static void find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table);
 static bool has_array_types(const DeletionEdge *edge);
 static void number_table(DeletionTable *table, List **ordered);
@@ -23,6 +23,7 @@ static bool leads_to(const DeletionTable *from, const DeletionTable *to);
 static void find_what_leads_beyond(const DeletionGraph *graph);
 static void note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond);
 static bool needs_server(const DeletionGraph *graph);
+static bool server_sets_keys(const DeletionGraph *graph);
 static bool edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge);
 static bool may_block_too_early(const DeletionGraph *graph, const DeletionEdge *edge);
 static bool is_ordered(const DeletionTable *root, const DeletionTable *first,
@@ -55,7 +56,7 @@ catalogue_order_graph(GraphBuilder *builder)
 		DeletionTable *table = lfirst(lc);
 
 		foreach(lc2, table->edges)
-			choose_traversed(graph, lfirst(lc2));
+			choose_traversed(lfirst(lc2));
 	}
 
 	foreach(lc, graph->root_tables)
@@ -78,6 +79,7 @@ catalogue_order_graph(GraphBuilder *builder)
 
 	find_what_leads_beyond(graph);
 	graph->by_server = overruled || needs_server(graph);
+	graph->server_sets = server_sets_keys(graph);
 }
 
 /*
@@ -129,7 +131,7 @@ is_overruled(const DeletionTable *table, const DeletionEdge *edge)
  * the mapping adds.
  */
 static void
-choose_traversed(DeletionGraph *graph, DeletionEdge *edge)
+choose_traversed(DeletionEdge *edge)
 {
 	bool		cyclic = edge->action != EDGE_BLOCK &&
 		leads_to(edge->referencing, edge->referenced);
@@ -141,8 +143,6 @@ choose_traversed(DeletionGraph *graph, DeletionEdge *edge)
 					   catalogue_relation_name(edge->referencing->relid)),
 				errdetail("Its type has no array type."));
 	edge->traversed = edge->action != EDGE_BLOCK && !cyclic && has_array_types(edge);
-	if (catalogue_sets_keys(edge) && !edge->traversed)
-		graph->server_sets = true;
 	if (cyclic)
 		edge->referencing->in_cycle = edge->referenced->in_cycle = true;
 }
@@ -354,6 +354,36 @@ needs_server(const DeletionGraph *graph)
 		{
 			if (edge_needs_server(graph, lfirst(lc2)))
 				return true;
+		}
+	}
+	return false;
+}
+
+/* Do the server's triggers set keys, of rows that its own cascades delete or in a cycle? */
+static bool
+server_sets_keys(const DeletionGraph *graph)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+	ListCell   *lc3;
+
+	foreach(lc, graph->tables)
+	{
+		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
+		{
+			const DeletionEdge *edge = lfirst(lc2);
+
+			if (!catalogue_sets_keys(edge))
+				continue;
+			if (graph->by_server || !edge->traversed)
+				return true;
+			foreach(lc3, graph->tables)
+			{
+				const DeletionTable *table = lfirst(lc3);
+
+				if (table->in_cycle && leads_to(table, edge->referenced))
+					return true;
+			}
 		}
 	}
 	return false;
