@@ -269,8 +269,10 @@ read_edge(DeletionClosure *closure, ClosureEdge *edge, const DeletionBatch *refe
 	SavedUser	saved;
 
 	catalogue_switch_to_owner(schema_edge->referencing->relid, &saved);
+	MemoryContextSwitchTo(cxt);
 	if (schema_edge->reach == NULL)
 		schema_edge->reach = prepare_edge(closure, schema_edge, receiver.only_counts);
+	MemoryContextSwitchTo(cxt);
 	catalogue_plan_by_index(schema_edge->reach);
 	for (int row = 0; row < referenced->nrows; row += step)
 	{

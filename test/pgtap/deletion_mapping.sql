@@ -65,8 +65,7 @@ ROLLBACK TO deletion;
 
 ALTER TABLE commentaires ADD answers integer REFERENCES commentaires ON DELETE SET NULL;
 SELECT catalogue.attach('app', '{"also_delete": [{"relation": "commentaires", "columns": ["answers"]}]}') \g /dev/null
-SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '0A000',
-	'cannot also delete through "commentaires_answers_fkey" of "commentaires"', 'a cycle of the mapping''s making');
+SELECT lives_ok('SELECT delete_professor_batch(''p1'')', 'a cycle of the mapping''s making');
 ROLLBACK TO deletion;
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
