@@ -88,7 +88,8 @@ typedef struct DeletionEdge
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
-	SPIPlanPtr	reach;			/* reads it for a closure */
+	SPIPlanPtr	reach;			/* reads the referencing rows for a closure */
+	SPIPlanPtr	count;			/* the same where their number will do */
 	SPIPlanPtr	read;
 	SPIPlanPtr	read_and_lock;
 	SPIPlanPtr	lock;
