@@ -104,13 +104,16 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 {
 	const DeletionTable *referencing = edge->referencing;
 
-	/* NO ACTION is checked when the statement is over: all that goes must go in one. */
+	/*
+	 * NO ACTION is checked when the statement is over: all that goes must go
+	 * in one.
+	 */
 	if (edge->action == EDGE_BLOCK)
 		return referencing->delete_target && may_block_too_early(graph, edge);
 
 	/*
-	 * A row may come to reference another one while batches of both take turns,
-	 * where its key follows one that is set.
+	 * A row may come to reference another one while batches of both take
+	 * turns, where its key follows one that is set.
 	 */
 	if (referencing->follows_keys || (edge->generated && referencing->updated))
 		return true;
@@ -120,8 +123,8 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 		return true;
 
 	/*
-	 * Triggers for each statement on a partitioned table fire for statements on
-	 * it; the engine's are on its partitions, whose own would fire.
+	 * Triggers for each statement on a partitioned table fire for statements
+	 * on it; the engine's are on its partitions, whose own would fire.
 	 */
 	if (edge->action == EDGE_DELETE)
 	{
@@ -129,13 +132,16 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 			return true;
 
 		/*
-		 * The server's own cascades delete rows in a cycle, and what the mapping
-		 * adds to those must be gone before.
+		 * The server's own cascades delete rows in a cycle, and what the
+		 * mapping adds to those must be gone before.
 		 */
 		return edge->beyond_schema && (edge->referenced->in_cycle || !edge->traversed);
 	}
 
-	/* A row can move to another partition only where its whole table is updated. */
+	/*
+	 * A row can move to another partition only where its whole table is
+	 * updated.
+	 */
 	return referencing->on_update.rules || referencing->on_update.partition_statements ||
 		edge->moves_rows || has_conflicting_key(graph, edge);
 }

@@ -255,7 +255,10 @@ note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond)
 			table->leads_beyond = true;
 	}
 
-	/* What is found by keys that no array carries is found by the server alone. */
+	/*
+	 * What is found by keys that no array carries is found by the server
+	 * alone.
+	 */
 	foreach(lc, graph->tables)
 	{
 		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
