@@ -89,7 +89,7 @@ catalogue_expect_sets(Deletion *deletion)
 			const ClosureEdge *edge = lfirst(lc2);
 
 			if (catalogue_sets_keys(edge->edge))
-				catalogue_expect_set_rows(&deletion->counts, edge->edge->referencing->relid,
+				catalogue_expect_set_rows(&deletion->counts, edge->edge->referencing->reported,
 										  edge->edge->action, edge->rows);
 		}
 	}

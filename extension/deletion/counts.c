@@ -33,8 +33,11 @@
 static TableCounters *read_counters(MemoryContext cxt, int *n);
 static void add_transaction(TableCounters *counters, const PgStat_TableXactStatus *trans);
 static int	compare_counters(const void *a, const void *b);
-static void count_difference(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
-							 const TableCounters *now, const TableCounters *then);
+static List *read_changes(const DeletionCounts *counts, const DeletionGraph *graph);
+static void add_change(List **changes, MemoryContext cxt, const DeletionGraph *graph,
+					   const TableCounters *table);
+static void count_change(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
+						 const TableCounters *change);
 static void count_server_sets(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
 							  const DeletionEdge *edge, int64 updated);
 static void add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 rows);
@@ -61,29 +64,17 @@ catalogue_start_counting(DeletionCounts *counts)
 void
 catalogue_stop_counting(DeletionCounts *counts, const DeletionGraph *graph)
 {
+	List	   *changes = read_changes(counts, graph);
 	List	   *rows = NIL;
-	TableCounters *now;
-	int			nnow;
-	int			j = 0;
 	ListCell   *lc;
 
-	now = read_counters(counts->cxt, &nnow);
-	for (int i = 0; i < nnow; i++)
-	{
-		TableCounters then = {0};
-
-		while (j < counts->nstart && counts->start[j].relid < now[i].relid)
-			j++;
-		if (j < counts->nstart && counts->start[j].relid == now[i].relid)
-			then = counts->start[j];
-		count_difference(&rows, counts, graph, &now[i], &then);
-	}
+	foreach(lc, changes)
+		count_change(&rows, counts, graph, lfirst(lc));
 	foreach(lc, counts->own)
 	{
 		const DeletionCount *own = lfirst(lc);
 
-		add_rows(&rows, counts->cxt, reported_relation(graph, own->relid), own->action,
-				 own->rows);
+		add_rows(&rows, counts->cxt, own->relid, own->action, own->rows);
 	}
 
 	/* What a TRUNCATE has set back counts as nothing. */
@@ -95,10 +86,10 @@ catalogue_stop_counting(DeletionCounts *counts, const DeletionGraph *graph)
 			add_rows(&counts->rows, counts->cxt, count->relid, count->action, count->rows);
 	}
 
+	list_free_deep(changes);
 	list_free_deep(rows);
 	list_free_deep(counts->own);
 	counts->own = NIL;
-	pfree(now);
 	pfree(counts->start);
 	if (counts->guc_nest_level > 0)
 		AtEOXact_GUC(true, counts->guc_nest_level);
@@ -202,32 +193,78 @@ compare_counters(const void *a, const void *b)
 	return oid_cmp(&((const TableCounters *) a)->relid, &((const TableCounters *) b)->relid);
 }
 
+/* What the server has counted since the start, by the relations that a report names. */
+static List *
+read_changes(const DeletionCounts *counts, const DeletionGraph *graph)
+{
+	List	   *changes = NIL;
+	int			nnow;
+	TableCounters *now = read_counters(counts->cxt, &nnow);
+	int			j = 0;
+
+	for (int i = 0; i < nnow; i++)
+	{
+		while (j < counts->nstart && counts->start[j].relid < now[i].relid)
+			j++;
+		if (j < counts->nstart && counts->start[j].relid == now[i].relid)
+		{
+			now[i].inserted -= counts->start[j].inserted;
+			now[i].updated -= counts->start[j].updated;
+			now[i].deleted -= counts->start[j].deleted;
+		}
+		add_change(&changes, counts->cxt, graph, &now[i]);
+	}
+	pfree(now);
+
+	return changes;
+}
+
+/* Adds what happened to a table, unless it is a catalog, a TOAST table or gone. */
+static void
+add_change(List **changes, MemoryContext cxt, const DeletionGraph *graph, const TableCounters *table)
+{
+	TableCounters *change = NULL;
+	MemoryContext oldcxt;
+	Oid			relid;
+	ListCell   *lc;
+
+	if ((table->inserted == 0 && table->updated == 0 && table->deleted == 0) ||
+		table->relid < FirstNormalObjectId || get_rel_relkind(table->relid) != RELKIND_RELATION)
+		return;
+
+	relid = reported_relation(graph, table->relid);
+	foreach(lc, *changes)
+	{
+		if (((TableCounters *) lfirst(lc))->relid == relid)
+			change = lfirst(lc);
+	}
+	if (change == NULL)
+	{
+		oldcxt = MemoryContextSwitchTo(cxt);
+		change = palloc0(sizeof(TableCounters));
+		change->relid = relid;
+		*changes = lappend(*changes, change);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	change->inserted += table->inserted;
+	change->updated += table->updated;
+	change->deleted += table->deleted;
+}
+
 /*
- * Adds what happened to one table.  Where keys that are set move rows to another
+ * Adds what happened to a relation.  Where keys that are set move rows to another
  * partition, each counts as deleted and inserted.
  */
 static void
-count_difference(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
-				 const TableCounters *now, const TableCounters *then)
+count_change(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
+			 const TableCounters *change)
 {
-	int64		inserted = now->inserted - then->inserted;
-	int64		updated = now->updated - then->updated;
-	int64		deleted = now->deleted - then->deleted;
-	Oid			reported;
-	const DeletionEdge *edge;
+	const DeletionEdge *edge = set_by_server(graph, change->relid);
+	int64		moved = edge != NULL && edge->moves_rows ? change->inserted : 0;
 
-	if ((inserted == 0 && updated == 0 && deleted == 0) || now->relid < FirstNormalObjectId ||
-		get_rel_relkind(now->relid) != RELKIND_RELATION)
-		return;
-
-	reported = reported_relation(graph, now->relid);
-	edge = set_by_server(graph, now->relid);
-	if (edge == NULL || !edge->moves_rows)
-		inserted = 0;
 	if (edge != NULL)
-		count_server_sets(rows, counts, graph, edge, updated + inserted);
-	deleted -= inserted;
-	add_rows(rows, counts->cxt, reported, EDGE_DELETE, deleted);
+		count_server_sets(rows, counts, graph, edge, change->updated + moved);
+	add_rows(rows, counts->cxt, change->relid, EDGE_DELETE, change->deleted - moved);
 }
 
 /* Adds what the server's triggers have set of the rows of a table that were updated. */
@@ -235,12 +272,12 @@ static void
 count_server_sets(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
 				  const DeletionEdge *edge, int64 updated)
 {
-	Oid			relid = edge->referencing->relid;
+	Oid			relid = edge->referencing->reported;
 	int64		left = updated - own_rows(counts, relid);
 	ListCell   *lc;
 
 	if (graph->counts_sets)
-		add_rows(rows, counts->cxt, edge->referencing->reported, edge->action, left);
+		add_rows(rows, counts->cxt, relid, edge->action, left);
 	else
 	{
 		foreach(lc, counts->expected)
@@ -250,7 +287,7 @@ count_server_sets(List **rows, DeletionCounts *counts, const DeletionGraph *grap
 
 			if (set <= 0)
 				continue;
-			add_rows(rows, counts->cxt, edge->referencing->reported, expected->action, set);
+			add_rows(rows, counts->cxt, relid, expected->action, set);
 			expected->rows -= set;
 			left -= set;
 		}
@@ -285,7 +322,7 @@ add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 row
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The edge by which the server's triggers may set keys of the table; NULL: none. */
+/* The edge by which the server's triggers may set keys of the relation; NULL: none. */
 static const DeletionEdge *
 set_by_server(const DeletionGraph *graph, Oid relid)
 {
@@ -299,7 +336,7 @@ set_by_server(const DeletionGraph *graph, Oid relid)
 		{
 			const DeletionEdge *edge = lfirst(lc2);
 
-			if (edge->referencing->relid != relid || !catalogue_sets_keys(edge))
+			if (edge->referencing->reported != relid || !catalogue_sets_keys(edge))
 				continue;
 			if (found == NULL || edge->moves_rows || !(edge->traversed || found->moves_rows))
 				found = edge;
@@ -317,7 +354,7 @@ reported_relation(const DeletionGraph *graph, Oid relid)
 	return table != NULL ? table->reported : catalogue_topmost_relation(relid);
 }
 
-/* Rows of a physical table that the deletion's own statements have set. */
+/* Rows of a relation that the deletion's own statements have set. */
 static int64
 own_rows(const DeletionCounts *counts, Oid relid)
 {

@@ -1,6 +1,9 @@
 /*
  * counts.h
  *		What a deletion has deleted and set, whoever did it.
+ *
+ * Relations are those that a report names: partitions count for the partitioned
+ * table.
  */
 #ifndef CATALOGUE_COUNTS_H
 #define CATALOGUE_COUNTS_H
@@ -26,12 +29,10 @@ typedef struct TableCounters
 typedef struct DeletionCounts
 {
 	MemoryContext cxt;
-	List	   *rows;			/* of DeletionCount *: by reported relation,
-								 * until the last stop */
-	List	   *own;			/* of DeletionCount *: by physical table, set
-								 * by the deletion's statements since the
-								 * start */
-	List	   *expected;		/* the same, of all that will be set, and has
+	List	   *rows;			/* of DeletionCount *: until the last stop */
+	List	   *own;			/* the same, set by the deletion's statements
+								 * since the start */
+	List	   *expected;		/* the same, of all that will be set and had
 								 * not been at the last stop */
 	TableCounters *start;		/* by OID, as they were at the start */
 	int			nstart;

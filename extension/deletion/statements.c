@@ -189,7 +189,7 @@ catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 	if (batch->nrows == 0)
 		return 0;
 	rows = run_statement(deletion, &statement);
-	catalogue_count_set_rows(&deletion->counts, edge->referencing->relid, edge->action, rows);
+	catalogue_count_set_rows(&deletion->counts, edge->referencing->reported, edge->action, rows);
 
 	return rows;
 }
