@@ -72,4 +72,5 @@ _PG_init(void)
 	catalogue_feed_init();
 	catalogue_lookups_init();
 	catalogue_deletion_init();
+	catalogue_files_init();
 }

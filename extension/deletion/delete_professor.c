@@ -59,7 +59,6 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 		if (catalogue_lock_professor(deletion))
 		{
 			catalogue_delete_locked_professor(deletion);
-			catalogue_flush_recorder(&deletion->recorder);
 			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)

@@ -41,7 +41,6 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
 	deletion->recorder = (DeletionRecorder)
 	{
-		.funcid = deletion->funcid,
 			.cxt = deletion->cxt,
 	};
 	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);

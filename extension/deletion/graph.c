@@ -269,15 +269,21 @@ make_table(GraphBuilder *builder, Oid relid)
 	return table;
 }
 
-/* Which user triggers could see or change rows while the deletion works on them. */
+/*
+ * Which user triggers could see or change rows while the deletion works on them.
+ * The one that queues files writes nothing but the outbox.
+ */
 static void
 note_triggers(DeletionTable *table, const TriggerDesc *triggers)
 {
+	const Oid	own_trigger = catalogue_member_function("queue_deleted_files");
+
 	for (int i = 0; i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED ||
+			trigger->tgfoid == own_trigger)
 			continue;
 		if (TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
 			table->has_triggers = true;

@@ -115,7 +115,6 @@ typedef struct DeletionGraph
 	List	   *tables;			/* of DeletionTable *, referencing tables
 								 * first */
 	SPIPlanPtr	professor[PROFESSOR_NSTATEMENTS];
-	SPIPlanPtr	outbox_insert;
 } DeletionGraph;
 
 extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);

@@ -110,7 +110,6 @@ catalogue_purge_professor(PG_FUNCTION_ARGS)
 		start_progress(deletion);
 		commit_batch(deletion);
 		delete_by_commits(deletion);
-		catalogue_flush_recorder(&deletion->recorder);
 		record_progress(deletion, true);
 	}
 	PG_FINALLY();
@@ -182,7 +181,6 @@ commit_batch(Deletion *deletion)
 	CHECK_FOR_INTERRUPTS();
 
 	EnsurePortalSnapshotExists();
-	deletion->recorder.subxact = GetCurrentSubTransactionId();
 	SPI_connect();
 	lock_again(deletion);
 	SPI_finish();

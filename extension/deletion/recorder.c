@@ -5,15 +5,11 @@
  * Rows of a professor are deleted by the deletion's statements, by the server's
  * cascades (where the graph has a cycle, or an RI trigger is not known to be
  * redundant) and by user triggers.  Two executor hooks see them all, so that
- * counts and files are right whatever deletes:
+ * counts are right whatever deletes:
  *
  * - When a DELETE ends, the rows that it processed are counted.
- * - When a DELETE starts on a table with file columns, its own copy of the
- *   trigger descriptor gets one more BEFORE ROW trigger, which queues the paths
- *   of each row for the outbox.  It comes after the user's, so a row that one of
- *   those keeps is not recorded.
  * - When a statement of the deletion itself starts, the redundant RI triggers
- *   are left out of that copy.
+ *   are left out of its own copy of the trigger descriptor.
  *
  * The copy belongs to the statement's executor state and dies with it: no
  * other statement sees the change.  Outside a deletion the hooks only call the
@@ -21,22 +17,11 @@
  */
 #include "deletion/recorder.h"
 
-#include "names.h"
-#include "query.h"
-#include "rights.h"
 
-#include "access/xact.h"
 #include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
-#include "pgstat.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/rel.h"
-
-/* Paths are written when there are this many, or when a statement is over. */
-#define PATHS_PER_INSERT 1000
 
 static DeletionRecorder *current_recorder = NULL;
 
@@ -48,12 +33,8 @@ static void recorder_executor_end(QueryDesc *query);
 static bool is_own_statement(const DeletionRecorder *recorder, const QueryDesc *query);
 static void impose_limit(DeletionRecorder *recorder, PlanState *rows);
 static TupleTableSlot *next_row_within_limit(PlanState *rows);
-static void adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant,
-							bool record);
+static void leave_out_triggers(EState *estate, ResultRelInfo *target, const List *redundant);
 static bool is_redundant(const Trigger *trigger, const List *redundant);
-static Datum record_files(PG_FUNCTION_ARGS);
-static void record_paths(DeletionRecorder *recorder, const char *separator, char *value);
-static bool has_files(const DeletionRecorder *recorder, Oid relid);
 static void count_cascaded_update(DeletionRecorder *recorder, Oid relid, uint64 rows);
 
 void
@@ -70,7 +51,6 @@ void
 catalogue_start_recorder(DeletionRecorder *recorder)
 {
 	recorder->outer = current_recorder;
-	recorder->subxact = GetCurrentSubTransactionId();
 	current_recorder = recorder;
 }
 
@@ -80,49 +60,6 @@ catalogue_stop_recorder(DeletionRecorder *recorder)
 {
 	Assert(current_recorder == recorder);
 	current_recorder = recorder->outer;
-}
-
-/*
- * Writes the queued paths to the outbox, as its owner.  To be called before the
- * transaction ends.
- */
-void
-catalogue_flush_recorder(DeletionRecorder *recorder)
-{
-	List	   *list = recorder->paths;
-	int			npaths = list_length(list);
-	DeletionGraph *graph = recorder->graph;
-	Oid			outbox = recorder->attachment->deleted_files;
-	Oid			type = TEXTARRAYOID;
-	SPIExecuteOptions options = {0};
-	SavedUser	saved;
-	Datum	   *elements;
-	NullableDatum paths = {0};
-
-	if (npaths == 0)
-		return;
-	recorder->paths = NIL;
-
-	SPI_connect();
-	elements = palloc(npaths * sizeof(Datum));
-	for (int i = 0; i < npaths; i++)
-		elements[i] = PointerGetDatum(list_nth(list, i));
-	paths.value =
-		PointerGetDatum(construct_array(elements, npaths, TEXTOID, -1, false, TYPALIGN_INT));
-	options.params = catalogue_make_params(1, &type, &paths);
-
-	catalogue_switch_to_owner(outbox, &saved);
-	if (graph->outbox_insert == NULL)
-		graph->outbox_insert =
-			catalogue_prepare(graph->base.cxt,
-							  psprintf("INSERT INTO %s (path) SELECT pg_catalog.unnest($1)",
-									   catalogue_qualified_relation_name(outbox)),
-							  1, &type, 0);
-	catalogue_execute_plan(graph->outbox_insert, &options);
-	catalogue_restore_user(&saved);
-	SPI_finish();
-
-	list_free_deep(list);
 }
 
 /* Rows deleted or changed so far. */
@@ -155,16 +92,14 @@ recorder_executor_start(QueryDesc *query, int eflags)
 	if (is_own_statement(recorder, query) && recorder->limit > 0)
 		impose_limit(recorder, outerPlanState(castNode(ModifyTableState, query->planstate)));
 
+	if (!is_own_statement(recorder, query) || recorder->redundant == NIL)
+		return;
 	foreach(lc, query->estate->es_opened_result_relations)
 	{
 		ResultRelInfo *target = lfirst(lc);
-		const List *redundant = is_own_statement(recorder, query) ? recorder->redundant : NIL;
-		bool		files =
-			has_files(recorder,
-					  catalogue_topmost_relation(RelationGetRelid(target->ri_RelationDesc)));
 
-		if (files || (redundant != NIL && target->ri_TrigDesc != NULL))
-			adjust_triggers(query->estate, target, redundant, files);
+		if (target->ri_TrigDesc != NULL)
+			leave_out_triggers(query->estate, target, recorder->redundant);
 	}
 }
 
@@ -231,24 +166,19 @@ next_row_within_limit(PlanState *rows)
 	return slot;
 }
 
-/*
- * Rebuilds a statement's triggers on one of its tables: without the redundant
- * ones, with the one that records files at the end.
- */
+/* Rebuilds a statement's triggers on one of its tables without the redundant ones. */
 static void
-adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bool record)
+leave_out_triggers(EState *estate, ResultRelInfo *target, const List *redundant)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
-	TriggerDesc *old = target->ri_TrigDesc;
-	TriggerDesc *desc = palloc0(sizeof(TriggerDesc));
-	int			nold = old != NULL ? old->numtriggers : 0;
-	Trigger    *triggers = palloc0((nold + 1) * sizeof(Trigger));
+	const TriggerDesc *old = target->ri_TrigDesc;
+	TriggerDesc *desc = palloc(sizeof(TriggerDesc));
+	Trigger    *triggers = palloc0(old->numtriggers * sizeof(Trigger));
 	int			n = 0;
 
-	if (old != NULL)
-		*desc = *old;
+	*desc = *old;
 	desc->trig_delete_after_row = false;
-	for (int i = 0; i < nold; i++)
+	for (int i = 0; i < old->numtriggers; i++)
 	{
 		if (is_redundant(&old->triggers[i], redundant))
 			continue;
@@ -256,16 +186,6 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bo
 		if (TRIGGER_TYPE_MATCHES(triggers[n].tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_AFTER,
 								 TRIGGER_TYPE_DELETE))
 			desc->trig_delete_after_row = true;
-		n++;
-	}
-	if (record)
-	{
-		triggers[n].tgfoid = current_recorder->funcid;
-		triggers[n].tgname = pstrdup("catalogue record files");
-		triggers[n].tgtype = TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_DELETE;
-		triggers[n].tgenabled = TRIGGER_FIRES_ALWAYS;
-		triggers[n].tgisinternal = true;
-		desc->trig_delete_before_row = true;
 		n++;
 	}
 	desc->triggers = triggers;
@@ -278,20 +198,6 @@ adjust_triggers(EState *estate, ResultRelInfo *target, const List *redundant, bo
 	if (estate->es_instrument)
 		target->ri_TrigInstrument = InstrAllocTrigger(n + 1, estate->es_instrument);
 
-	/*
-	 * Called directly: it has no entry in pg_proc.  The OID must be the
-	 * trigger's.
-	 */
-	if (record)
-	{
-		FmgrInfo   *function = &target->ri_TrigFunctions[n - 1];
-
-		function->fn_addr = record_files;
-		function->fn_oid = current_recorder->funcid;
-		function->fn_stats = TRACK_FUNC_ALL;	/* never counted */
-		function->fn_mcxt = estate->es_query_cxt;
-	}
-
 	MemoryContextSwitchTo(oldcxt);
 }
 
@@ -300,76 +206,6 @@ is_redundant(const Trigger *trigger, const List *redundant)
 {
 	return trigger->tgisinternal && OidIsValid(trigger->tgconstraint) &&
 		TRIGGER_FOR_DELETE(trigger->tgtype) && list_member_oid(redundant, trigger->tgconstraint);
-}
-
-/* Trigger function: queues the paths of a row that is about to be deleted. */
-static Datum
-record_files(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	DeletionRecorder *recorder = current_recorder;
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	Oid			relid = catalogue_topmost_relation(RelationGetRelid(trigger->tg_relation));
-	bool		nested = GetCurrentSubTransactionId() != recorder->subxact;
-	ListCell   *lc;
-
-	/*
-	 * A subtransaction can be rolled back, and its paths with it: write them
-	 * within it.
-	 */
-	if (nested)
-		catalogue_flush_recorder(recorder);
-
-	foreach(lc, recorder->attachment->files)
-	{
-		const FileBinding *file = lfirst(lc);
-		char	   *value;
-
-		if (file->relid != relid)
-			continue;
-		value = SPI_getvalue(trigger->tg_trigtuple, desc,
-							 catalogue_column_number(RelationGetRelid(trigger->tg_relation),
-													 file->column));
-		if (value != NULL)
-			record_paths(recorder, file->separator, value);
-	}
-
-	if (nested || list_length(recorder->paths) >= PATHS_PER_INSERT)
-		catalogue_flush_recorder(recorder);
-
-	return PointerGetDatum(trigger->tg_trigtuple);
-}
-
-/* Splits a value at its separator; empty parts are no paths. */
-static void
-record_paths(DeletionRecorder *recorder, const char *separator, char *value)
-{
-	MemoryContext oldcxt = MemoryContextSwitchTo(recorder->cxt);
-
-	for (char *path = value; path != NULL;)
-	{
-		char	   *end = separator != NULL && *separator ? strstr(path, separator) : NULL;
-
-		if (end != NULL)
-			*end = '\0';
-		if (*path != '\0')
-			recorder->paths = lappend(recorder->paths, cstring_to_text(path));
-		path = end != NULL ? end + strlen(separator) : NULL;
-	}
-	MemoryContextSwitchTo(oldcxt);
-}
-
-static bool
-has_files(const DeletionRecorder *recorder, Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, recorder->attachment->files)
-	{
-		if (((const FileBinding *) lfirst(lc))->relid == relid)
-			return true;
-	}
-	return false;
 }
 
 /* Keys that the deletion does not traverse are set by the server's own triggers. */

@@ -22,7 +22,6 @@ typedef struct DeletionRecorder
 	struct DeletionRecorder *outer;
 	const Attachment *attachment;
 	DeletionGraph *graph;
-	Oid			funcid;			/* the function that deletes */
 	MemoryContext cxt;
 	List	   *counts;			/* of DeletionCount * */
 	ParamListInfo own_params;	/* mark the statement that redundant and limit
@@ -32,13 +31,10 @@ typedef struct DeletionRecorder
 	uint64		limit;			/* rows that it may delete; 0: any */
 	bool		limit_reached;	/* and there were more */
 	ExecProcNodeMtd next_row;	/* what the limit is imposed on */
-	List	   *paths;			/* of Datum: text, not yet in the outbox */
-	SubTransactionId subxact;	/* in which paths were gathered */
 } DeletionRecorder;
 
 extern void catalogue_start_recorder(DeletionRecorder *recorder);
 extern void catalogue_stop_recorder(DeletionRecorder *recorder);
-extern void catalogue_flush_recorder(DeletionRecorder *recorder);
 extern uint64 catalogue_recorded_rows(const DeletionRecorder *recorder);
 extern void catalogue_record_rows(DeletionRecorder *recorder, Oid relid, EdgeAction action,
 								  uint64 rows);

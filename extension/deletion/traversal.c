@@ -294,7 +294,6 @@ rows_cannot_move(const DeletionTable *table)
 static void
 batch_done(Deletion *deletion, uint64 rows)
 {
-	catalogue_flush_recorder(&deletion->recorder);
 	deletion->pending += rows;
 	if (deletion->commit != NULL && deletion->pending >= deletion->batch_size)
 		deletion->commit(deletion);
