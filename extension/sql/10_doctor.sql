@@ -5,8 +5,8 @@
  * Both only read, whoever calls.
  */
 
--- Indexes that an attached schema lacks: the feed's, and one for every
--- reference that a professor's deletion must look through.
+-- Indexes that an attached schema lacks: the feed's, one for every reference
+-- that a professor's deletion must look through, and those of shared files.
 CREATE FUNCTION catalogue.recommended_indexes(schema name DEFAULT pg_catalog.current_schema())
 	RETURNS TABLE (relation regclass, definition text, reason text)
 	LANGUAGE sql STABLE ROWS 10
@@ -35,6 +35,13 @@ WITH RECURSIVE attached AS (
 	FROM catalogue.soft_reference s
 	JOIN attached a ON a.deleted_files = s.attachment
 	JOIN pg_attribute at ON at.attrelid = s.relation AND at.attname = s."column"
+	UNION ALL
+	SELECT f.relation, ARRAY[at.attnum], 'shared files of the mapping: take_deleted_files() looks here'
+	FROM catalogue.file_column f
+	JOIN attached a ON a.deleted_files = f.attachment
+	JOIN pg_attribute at ON at.attrelid = f.relation AND at.attname = f."column"
+	JOIN pg_type t ON t.oid = at.atttypid AND t.typcategory = 'S'
+	WHERE f.shared AND f.separator IS NULL
 ), usable AS (
 	SELECT i.*, am.amname
 	FROM pg_index i
@@ -129,14 +136,22 @@ WITH attached AS (
 	WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = l.relation AND g.tgname = t.name
 		AND g.tgfoid = 'catalogue.lookup_changed()'::regprocedure AND g.tgenabled = 'A')
 	UNION ALL
-	SELECT a.attachment, 5, format('run: %s', r.definition)
+	SELECT a.attachment, 5, format('run attach() again, trigger %I on %s is missing or disabled',
+		w.name, w.relation)
+	FROM attached a
+	JOIN catalogue.wanted_file_triggers() AS w ON w.attachment = a.attachment
+	WHERE NOT EXISTS (SELECT FROM catalogue.present_file_triggers() AS p
+		WHERE p.relation = w.relation AND p.name = w.name AND p.enabled)
+	UNION ALL
+	SELECT a.attachment, 6, format('run: %s', r.definition)
 	FROM attached a, catalogue.recommended_indexes(a.name) AS r
 ), checks(i, name, severity) AS (
 	VALUES (1, 'tables exist', 'error'),
 		(2, 'columns exist', 'error'),
 		(3, 'functions fit the tables', 'error'),
 		(4, 'lookup changes are covered by triggers', 'warning'),
-		(5, 'indexes', 'advice')
+		(5, 'deleted files are covered by triggers', 'warning'),
+		(6, 'indexes', 'advice')
 )
 SELECT a.name, c.name, CASE WHEN f.finding IS NULL THEN 'ok' ELSE c.severity END, f.finding
 FROM attached a
