@@ -242,8 +242,8 @@ expand_batch(DeletionClosure *closure, const ReachedTable *table, const Deletion
 static void
 read_edge(DeletionClosure *closure, ClosureEdge *edge, const DeletionBatch *referenced)
 {
-	DeletionEdge *schema_edge = edge->edge;
-	ReachedTable *table = reached_table(closure, schema_edge->referencing);
+	DeletionEdge *graph_edge = edge->edge;
+	ReachedTable *table = reached_table(closure, graph_edge->referencing);
 	MemoryContext oldcxt = CurrentMemoryContext;
 	MemoryContext cxt = AllocSetContextCreate(oldcxt, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);
@@ -259,26 +259,27 @@ read_edge(DeletionClosure *closure, ClosureEdge *edge, const DeletionBatch *refe
 		.edge = edge,
 		.table = table,
 		.only_counts = edge->tids == NULL &&
-		(schema_edge->action != EDGE_DELETE || (!table->expands && table->reached == NULL)),
+		(graph_edge->action != EDGE_DELETE || (!table->expands && table->reached == NULL)),
 	};
 	SPIExecuteOptions options = {
 		.read_only = true,
 		.dest = &receiver.pub,
 	};
-	int			step = keys_fit_arrays(schema_edge) ? referenced->nrows : 1;
+	SPIPlanPtr *plan = receiver.only_counts ? &graph_edge->count : &graph_edge->reach;
+	int			step = keys_fit_arrays(graph_edge) ? referenced->nrows : 1;
 	SavedUser	saved;
 
-	catalogue_switch_to_owner(schema_edge->referencing->relid, &saved);
-	if (schema_edge->reach == NULL)
-		schema_edge->reach = prepare_edge(closure, schema_edge, receiver.only_counts);
-	catalogue_plan_by_index(schema_edge->reach);
+	catalogue_switch_to_owner(graph_edge->referencing->relid, &saved);
+	if (*plan == NULL)
+		*plan = prepare_edge(closure, graph_edge, receiver.only_counts);
+	catalogue_plan_by_index(*plan);
 	for (int row = 0; row < referenced->nrows; row += step)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(cxt);
 		MemoryContextSwitchTo(cxt);
-		options.params = key_params(schema_edge, referenced, row);
-		(void) catalogue_execute_plan(schema_edge->reach, &options);
+		options.params = key_params(graph_edge, referenced, row);
+		(void) catalogue_execute_plan(*plan, &options);
 	}
 	catalogue_restore_user(&saved);
 	MemoryContextSwitchTo(oldcxt);

@@ -112,7 +112,8 @@ typedef struct DeletionEdge
 	int			position;		/* among the RI triggers of referenced */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
-	SPIPlanPtr	reach;			/* reads it for a closure */
+	SPIPlanPtr	reach;			/* reads the referencing rows for a closure */
+	SPIPlanPtr	count;			/* the same where their number will do */
 	SPIPlanPtr	read;
 	SPIPlanPtr	read_and_lock;
 	SPIPlanPtr	lock;
