@@ -373,8 +373,8 @@ record_progress(Deletion *deletion)
 					lengthof(args), types, args);
 	if (rows > purge->reported)
 		ereport(NOTICE,
-				errmsg("%s: %llu rows deleted", catalogue_describe_root(deletion),
-					   (unsigned long long) rows));
+				errmsg_plural("%s: %llu row deleted", "%s: %llu rows deleted", (unsigned long) rows,
+							  catalogue_describe_root(deletion), (unsigned long long) rows));
 	purge->reported = rows;
 }
 
