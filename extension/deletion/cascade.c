@@ -2,11 +2,10 @@
  * cascade.c
  *		The server's own way: one DELETE of the root, whose cascades do the rest.
  *
- * What the mapping adds to the schema's own cascades must be gone before.  It is
+ * What the mapping adds to the schema's own cascades is deleted before, as a part
+ * of the same statement as far as keys and AFTER triggers are concerned.  It is
  * found by locking, from the root on, all rows that lead to it: nobody can take
- * one of them away then, and none of them is another's.  All of it is found
- * before any of it is deleted, since the cascades of one row may delete or set
- * what would lead to the next.
+ * one of them away then, and none of them is another's.
  *
  * Locks: rows FOR UPDATE, those that are referenced before those that reference
  * them, each list in primary key order.
@@ -15,6 +14,7 @@
  * megabyte is on disk.
  */
 #include "deletion/closure.h"
+#include "deletion/run.h"
 #include "deletion/statements.h"
 
 #include "access/xact.h"
@@ -53,23 +53,29 @@ static void delete_found(BeyondSchema *beyond, DeletionTable *table, TidSet *fou
 void
 catalogue_cascade_root(Deletion *deletion)
 {
-	if (!deletion->graph->counts_sets)
-		catalogue_count_sets_before(deletion);
+	catalogue_begin_statement();
+	deletion->one_statement = true;
 	if (deletion->root_table->leads_beyond)
 		delete_beyond_schema(deletion);
 	catalogue_delete_root(deletion, NIL);
+	deletion->one_statement = false;
+	catalogue_end_statement();
 }
 
 /*
- * Counts the keys that the server's triggers are going to set, where its counters
- * will not tell them from what else is updated.
+ * Looks ahead to the keys that will be set, once, where the server's triggers set
+ * some of them and its counters will not tell those from what else is updated.
  */
 void
-catalogue_count_sets_before(Deletion *deletion)
+catalogue_expect_sets(Deletion *deletion)
 {
 	DeletionClosure *closure;
 	ListCell   *lc;
 	ListCell   *lc2;
+
+	if (deletion->graph->counts_sets || !deletion->graph->server_sets ||
+		deletion->counts.expected != NIL)
+		return;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -82,9 +88,8 @@ catalogue_count_sets_before(Deletion *deletion)
 		{
 			const ClosureEdge *edge = lfirst(lc2);
 
-			if (catalogue_sets_keys(edge->edge) &&
-				(deletion->graph->by_server || !edge->edge->traversed))
-				catalogue_count_set_rows(&deletion->counts, edge->edge->referencing->relid,
+			if (catalogue_sets_keys(edge->edge))
+				catalogue_expect_set_rows(&deletion->counts, edge->edge->referencing->relid,
 										 edge->edge->action, edge->rows);
 		}
 	}
@@ -203,10 +208,7 @@ add_tid(BeyondSchema *beyond, TidSet **set, ItemPointer tid)
 	return catalogue_add_tid(*set, tid);
 }
 
-/*
- * Deletes rows of a table.  Those that the cascades of others have changed
- * meanwhile have moved.
- */
+/* Deletes rows of a table.  Those that a trigger has changed meanwhile have moved. */
 static void
 delete_found(BeyondSchema *beyond, DeletionTable *table, TidSet *found)
 {

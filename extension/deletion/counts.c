@@ -9,7 +9,8 @@
  * when it commits and dropped when it aborts.  What these counters say at the
  * end more than at the start is what was deleted in between.  The rows that the
  * deletion's own statements set are counted by them; what the counters have
- * beyond those was set by the server's own triggers.
+ * beyond those was set by the server's own triggers, or updated by those of
+ * users: where there may be such, no more counts than a look ahead has expected.
  *
  * Counting starts and stops in the same transaction, at the same level.  While
  * it lasts track_counts is on; the setting comes back with the stop, or with the
@@ -32,10 +33,12 @@
 static TableCounters *read_counters(MemoryContext cxt, int *n);
 static void add_transaction(TableCounters *counters, const PgStat_TableXactStatus *trans);
 static int	compare_counters(const void *a, const void *b);
-static void count_difference(List **rows, const DeletionCounts *counts, const DeletionGraph *graph,
+static void count_difference(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
 							 const TableCounters *now, const TableCounters *then);
+static void count_server_sets(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
+							  const DeletionEdge *edge, int64 updated);
 static void add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 rows);
-static bool is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action);
+static const DeletionEdge *set_by_server(const DeletionGraph *graph, Oid relid);
 static Oid	reported_relation(const DeletionGraph *graph, Oid relid);
 static int64 own_rows(const DeletionCounts *counts, Oid relid);
 
@@ -101,11 +104,27 @@ catalogue_stop_counting(DeletionCounts *counts, const DeletionGraph *graph)
 		AtEOXact_GUC(true, counts->guc_nest_level);
 }
 
-/* Counts rows that were set, by a statement of the deletion or as is known otherwise. */
+/* Rows that will be set, by whomever. */
+void
+catalogue_expect_set_rows(DeletionCounts *counts, Oid relid, EdgeAction action, uint64 rows)
+{
+	add_rows(&counts->expected, counts->cxt, relid, action, rows);
+}
+
+/* Counts rows that a statement of the deletion has set. */
 void
 catalogue_count_set_rows(DeletionCounts *counts, Oid relid, EdgeAction action, uint64 rows)
 {
+	ListCell   *lc;
+
 	add_rows(&counts->own, counts->cxt, relid, action, rows);
+	foreach(lc, counts->expected)
+	{
+		DeletionCount *expected = lfirst(lc);
+
+		if (expected->relid == relid && expected->action == action)
+			expected->rows -= rows;
+	}
 }
 
 /* Rows deleted or set until the last stop. */
@@ -184,32 +203,58 @@ compare_counters(const void *a, const void *b)
 }
 
 /*
- * Adds what happened to one table.  Where nothing but the graph's keys can have
- * changed a table of the graph, an insertion is half of a row's move to another
- * partition.
+ * Adds what happened to one table.  Where keys that are set move rows to another
+ * partition, each counts as deleted and inserted.
  */
 static void
-count_difference(List **rows, const DeletionCounts *counts, const DeletionGraph *graph,
+count_difference(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
 				 const TableCounters *now, const TableCounters *then)
 {
 	int64		inserted = now->inserted - then->inserted;
 	int64		updated = now->updated - then->updated;
 	int64		deleted = now->deleted - then->deleted;
 	Oid			reported;
-	EdgeAction	action;
+	const DeletionEdge *edge;
 
 	if ((inserted == 0 && updated == 0 && deleted == 0) || now->relid < FirstNormalObjectId ||
 		get_rel_relkind(now->relid) != RELKIND_RELATION)
 		return;
 
 	reported = reported_relation(graph, now->relid);
-	if (graph->counts_sets && is_set_by_server(graph, now->relid, &action))
-	{
-		add_rows(rows, counts->cxt, reported, action,
-				 updated + inserted - own_rows(counts, now->relid));
-		deleted -= inserted;
-	}
+	edge = set_by_server(graph, now->relid);
+	if (edge == NULL || !edge->moves_rows)
+		inserted = 0;
+	if (edge != NULL)
+		count_server_sets(rows, counts, graph, edge, updated + inserted);
+	deleted -= inserted;
 	add_rows(rows, counts->cxt, reported, EDGE_DELETE, deleted);
+}
+
+/* Adds what the server's triggers have set of the rows of a table that were updated. */
+static void
+count_server_sets(List **rows, DeletionCounts *counts, const DeletionGraph *graph,
+				  const DeletionEdge *edge, int64 updated)
+{
+	Oid			relid = edge->referencing->relid;
+	int64		left = updated - own_rows(counts, relid);
+	ListCell   *lc;
+
+	if (graph->counts_sets)
+		add_rows(rows, counts->cxt, edge->referencing->reported, edge->action, left);
+	else
+	{
+		foreach(lc, counts->expected)
+		{
+			DeletionCount *expected = lfirst(lc);
+			int64		set = expected->relid == relid ? Min(expected->rows, left) : 0;
+
+			if (set <= 0)
+				continue;
+			add_rows(rows, counts->cxt, edge->referencing->reported, expected->action, set);
+			expected->rows -= set;
+			left -= set;
+		}
+	}
 }
 
 static void
@@ -240,11 +285,11 @@ add_rows(List **list, MemoryContext cxt, Oid relid, EdgeAction action, int64 row
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* Could the server's triggers set keys of the table, and to what? */
-static bool
-is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action)
+/* The edge by which the server's triggers may set keys of the table; NULL: none. */
+static const DeletionEdge *
+set_by_server(const DeletionGraph *graph, Oid relid)
 {
-	bool		found = false;
+	const DeletionEdge *found = NULL;
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -256,9 +301,8 @@ is_set_by_server(const DeletionGraph *graph, Oid relid, EdgeAction *action)
 
 			if (edge->referencing->relid != relid || !catalogue_sets_keys(edge))
 				continue;
-			if (!found || !edge->traversed)
-				*action = edge->action;
-			found = true;
+			if (found == NULL || edge->moves_rows || !(edge->traversed || found->moves_rows))
+				found = edge;
 		}
 	}
 	return found;

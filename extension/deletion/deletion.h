@@ -49,6 +49,7 @@ typedef struct Deletion
 	Oid			caller;
 	MemoryContext cxt;			/* outlives the transaction if commit is set */
 	DeletionCounts counts;
+	bool		one_statement;	/* all that is deleted is, to AFTER triggers */
 	DeletionFrame *frames;		/* innermost first */
 	uint64		transaction_count;	/* raised by every commit: locks are new */
 	uint64		pending;		/* rows since the last commit */
@@ -89,7 +90,7 @@ extern void catalogue_cleanup_traversal(Deletion *deletion);
 
 /* cascade.c */
 extern void catalogue_cascade_root(Deletion *deletion);
-extern void catalogue_count_sets_before(Deletion *deletion);
+extern void catalogue_expect_sets(Deletion *deletion);
 
 /* preview.c */
 extern DeletionForecast catalogue_forecast(const Deletion *deletion);

@@ -142,6 +142,9 @@ add_foreign_key(GraphBuilder *builder, DeletionTable *referenced, Oid constraint
 	if (catalogue_sets_keys(&model))
 	{
 		model.assignments = assignments(form->conrelid, nset, set_columns, model.action);
+		for (int i = 0; i < nset; i++)
+			model.set_columns = lappend(model.set_columns,
+										get_attname(form->conrelid, set_columns[i], false));
 		model.moves_rows = moves_rows(builder, form->conrelid, nset, set_columns);
 		model.calls_volatile = model.action == EDGE_SET_DEFAULT &&
 			calls_volatile_default(form->conrelid, nset, set_columns);

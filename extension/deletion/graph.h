@@ -96,6 +96,7 @@ typedef struct DeletionEdge
 	const char *condition;		/* part of all of them: on t alone; may be
 								 * NULL */
 	char	   *assignments;	/* of SET NULL and SET DEFAULT */
+	List	   *set_columns;	/* of char *: that these set */
 	Oid			named;			/* the table that the key or the mapping
 								 * names: referencing, or what that is a
 								 * partition of or inherits from */
@@ -169,7 +170,7 @@ typedef struct DeletionGraph
 	bool		by_server;		/* only the server's own cascades get it
 								 * right: see graph_order.c */
 	bool		counts_sets;	/* what is updated are keys that are set */
-	bool		server_sets;	/* some of them by the server, in any case */
+	bool		server_sets;	/* some of them by the server's triggers */
 } DeletionGraph;
 
 /* Does the edge change rows, and keep them? */

@@ -11,7 +11,9 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
-static void choose_traversed(DeletionGraph *graph, DeletionEdge *edge);
+static bool drop_overruled_edges(DeletionTable *table);
+static bool is_overruled(const DeletionTable *table, const DeletionEdge *edge);
+static void choose_traversed(DeletionEdge *edge);
 static void find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table);
 static bool has_array_types(const DeletionEdge *edge);
 static void number_table(DeletionTable *table, List **ordered);
@@ -21,12 +23,13 @@ static bool leads_to(const DeletionTable *from, const DeletionTable *to);
 static void find_what_leads_beyond(const DeletionGraph *graph);
 static void note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond);
 static bool needs_server(const DeletionGraph *graph);
+static bool server_sets_keys(const DeletionGraph *graph);
 static bool edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge);
 static bool may_block_too_early(const DeletionGraph *graph, const DeletionEdge *edge);
 static bool is_ordered(const DeletionTable *root, const DeletionTable *first,
 					   const DeletionTable *second);
 static bool has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge);
-static bool share_columns(const DeletionEdge *a, const DeletionEdge *b);
+static bool have_common_column(const List *a, const List *b);
 
 /*
  * Decides what is traversed and in which order.
@@ -41,15 +44,19 @@ catalogue_order_graph(GraphBuilder *builder)
 {
 	DeletionGraph *graph = builder->graph;
 	List	   *ordered = NIL;
+	bool		overruled = false;
 	ListCell   *lc;
 	ListCell   *lc2;
+
+	foreach(lc, graph->tables)
+		overruled |= drop_overruled_edges(lfirst(lc));
 
 	foreach(lc, graph->tables)
 	{
 		DeletionTable *table = lfirst(lc);
 
 		foreach(lc2, table->edges)
-			choose_traversed(graph, lfirst(lc2));
+			choose_traversed(lfirst(lc2));
 	}
 
 	foreach(lc, graph->root_tables)
@@ -71,7 +78,51 @@ catalogue_order_graph(GraphBuilder *builder)
 	}
 
 	find_what_leads_beyond(graph);
-	graph->by_server = needs_server(graph);
+	graph->by_server = overruled || needs_server(graph);
+	graph->server_sets = server_sets_keys(graph);
+}
+
+/*
+ * Drops the edges to a table by which no row is reached any more when their
+ * triggers fire; true if there are any.
+ */
+static bool
+drop_overruled_edges(DeletionTable *table)
+{
+	List	   *kept = NIL;
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, table->edges)
+	{
+		if (is_overruled(table, lfirst(lc)))
+			found = true;
+		else
+			kept = lappend(kept, lfirst(lc));
+	}
+	table->edges = kept;
+
+	return found;
+}
+
+/* Has another key to the table, whose trigger fires before, set a column of the edge? */
+static bool
+is_overruled(const DeletionTable *table, const DeletionEdge *edge)
+{
+	ListCell   *lc;
+
+	if (catalogue_sets_keys(edge) || edge->beyond_schema)
+		return false;
+	foreach(lc, table->edges)
+	{
+		const DeletionEdge *other = lfirst(lc);
+
+		if (catalogue_sets_keys(other) && other->referencing == edge->referencing &&
+			other->position < edge->position &&
+			have_common_column(other->set_columns, edge->columns))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -80,7 +131,7 @@ catalogue_order_graph(GraphBuilder *builder)
  * the mapping adds.
  */
 static void
-choose_traversed(DeletionGraph *graph, DeletionEdge *edge)
+choose_traversed(DeletionEdge *edge)
 {
 	bool		cyclic = edge->action != EDGE_BLOCK &&
 		leads_to(edge->referencing, edge->referenced);
@@ -92,8 +143,6 @@ choose_traversed(DeletionGraph *graph, DeletionEdge *edge)
 					   catalogue_relation_name(edge->referencing->relid)),
 				errdetail("Its type has no array type."));
 	edge->traversed = edge->action != EDGE_BLOCK && !cyclic && has_array_types(edge);
-	if (catalogue_sets_keys(edge) && !edge->traversed)
-		graph->server_sets = true;
 	if (cyclic)
 		edge->referencing->in_cycle = edge->referenced->in_cycle = true;
 }
@@ -310,6 +359,36 @@ needs_server(const DeletionGraph *graph)
 	return false;
 }
 
+/* Do the server's triggers set keys, of rows that its own cascades delete or in a cycle? */
+static bool
+server_sets_keys(const DeletionGraph *graph)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+	ListCell   *lc3;
+
+	foreach(lc, graph->tables)
+	{
+		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
+		{
+			const DeletionEdge *edge = lfirst(lc2);
+
+			if (!catalogue_sets_keys(edge))
+				continue;
+			if (graph->by_server || !edge->traversed)
+				return true;
+			foreach(lc3, graph->tables)
+			{
+				const DeletionTable *table = lfirst(lc3);
+
+				if (table->in_cycle && leads_to(table, edge->referenced))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
 static bool
 edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 {
@@ -406,7 +485,8 @@ has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge)
 			const DeletionEdge *other = lfirst(lc2);
 
 			if (other->referencing == edge->referencing && !other->beyond_schema &&
-				other->action != edge->action && share_columns(edge, other))
+				other->action != edge->action &&
+				have_common_column(edge->set_columns, other->columns))
 				return true;
 		}
 	}
@@ -414,14 +494,14 @@ has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge)
 }
 
 static bool
-share_columns(const DeletionEdge *a, const DeletionEdge *b)
+have_common_column(const List *a, const List *b)
 {
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, a->columns)
+	foreach(lc, a)
 	{
-		foreach(lc2, b->columns)
+		foreach(lc2, b)
 		{
 			if (strcmp(lfirst(lc), lfirst(lc2)) == 0)
 				return true;

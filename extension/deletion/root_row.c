@@ -264,6 +264,7 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 			.relid = graph->root,
 			.params = params,
 			.redundant = redundant,
+			.part_of_statement = deletion->one_statement,
 		};
 
 		return catalogue_run_statement(&run);

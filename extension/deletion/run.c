@@ -57,7 +57,7 @@ catalogue_run_statement(const StatementRun *run)
 	query = CreateQueryDesc(statement, source->query_string, GetActiveSnapshot(), InvalidSnapshot,
 							run->dest != NULL ? run->dest : None_Receiver, run->params, NULL, 0);
 
-	ExecutorStart(query, 0);
+	ExecutorStart(query, run->part_of_statement ? EXEC_FLAG_SKIP_TRIGGERS : 0);
 	if (run->redundant != NIL)
 		leave_out_triggers(castNode(ModifyTableState, query->planstate), run->redundant);
 	ExecutorRun(query, ForwardScanDirection, run->limit);
@@ -71,6 +71,30 @@ catalogue_run_statement(const StatementRun *run)
 	CommandCounterIncrement();
 
 	return rows;
+}
+
+/*
+ * Several statements that are one to AFTER triggers, those of the server's keys
+ * included: they fire when the last is over, as after a DELETE with the cascades
+ * that ri_triggers.c runs.  An ERROR ends it with the (sub)transaction.
+ */
+void
+catalogue_begin_statement(void)
+{
+	AfterTriggerBeginQuery();
+}
+
+void
+catalogue_end_statement(void)
+{
+	EState	   *estate = CreateExecutorState();
+	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
+
+	AfterTriggerEndQuery(estate);
+	ExecCloseResultRelations(estate);
+	MemoryContextSwitchTo(oldcxt);
+	FreeExecutorState(estate);
+	CommandCounterIncrement();
 }
 
 /*

@@ -21,10 +21,14 @@ typedef struct StatementRun
 	DestReceiver *dest;			/* NULL: no rows come back */
 	List	   *redundant;		/* of Oid: constraints whose RI triggers for
 								 * DELETE are left out */
+	bool		part_of_statement;	/* between catalogue_begin_statement() and
+									 * its end */
 	uint64		limit;			/* rows that a DELETE ... RETURNING takes; 0:
 								 * all */
 } StatementRun;
 
 extern uint64 catalogue_run_statement(const StatementRun *run);
+extern void catalogue_begin_statement(void);
+extern void catalogue_end_statement(void);
 
 #endif							/* CATALOGUE_RUN_H */

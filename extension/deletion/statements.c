@@ -46,6 +46,7 @@ typedef struct Statement
 	DestReceiver *dest;			/* NULL: no rows come back */
 	uint64		limit;			/* of rows that a DELETE takes; 0: none */
 	List	   *redundant;		/* constraints whose triggers are left out */
+	bool		part_of_statement;
 } Statement;
 
 static char *delete_referencing(const DeletionEdge *edge);
@@ -158,6 +159,7 @@ catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *
 		.relid = table->relid,
 		.batch = batch,
 		.redundant = redundant,
+		.part_of_statement = deletion->one_statement,
 	};
 
 	if (batch->nrows == 0)
@@ -342,6 +344,7 @@ run_statement(const Statement *statement)
 		.params = params,
 		.dest = statement->dest,
 		.redundant = statement->redundant,
+		.part_of_statement = statement->part_of_statement,
 		.limit = statement->limit,
 	};
 	SavedUser	saved;

@@ -66,14 +66,13 @@ catalogue_delete_locked_root(Deletion *deletion)
 {
 	List	   *redundant;
 
+	catalogue_expect_sets(deletion);
 	if (deletion->graph->by_server)
 	{
 		catalogue_cascade_root(deletion);
 		return;
 	}
 
-	if (deletion->graph->server_sets && !deletion->graph->counts_sets)
-		catalogue_count_sets_before(deletion);
 	redundant = traverse_edges(deletion, deletion->root_table, &deletion->root);
 	if (!deletion->restart)
 		catalogue_delete_root(deletion, redundant);
