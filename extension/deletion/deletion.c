@@ -41,7 +41,7 @@ catalogue_begin_deletion(FunctionCallInfo fcinfo)
 	deletion->attachment = catalogue_attachment_of_function(deletion->funcid, NULL);
 	deletion->recorder = (DeletionRecorder)
 	{
-			.cxt = deletion->cxt,
+		.cxt = deletion->cxt,
 	};
 	catalogue_init_pin(&deletion->graph_pin, deletion->cxt);
 	if (!OidIsValid(deletion->attachment->professors))
