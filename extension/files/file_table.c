@@ -37,8 +37,8 @@ typedef struct FileTableSlot
 } FileTableSlot;
 
 static HTAB *file_tables = NULL;
-static FileTable *last_file_table = NULL;	/* of the last row, as a rule of the
-											 * next one too */
+static FileTable *last_file_table = NULL;	/* of the last row, as a rule of
+											 * the next one too */
 
 static void drop_stale_tables(void);
 static void read_file_table(CachedThing *thing, void *relid);

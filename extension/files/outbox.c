@@ -56,7 +56,7 @@ catalogue_write_to_outbox(const FileColumn **columns, text **locations, int npat
 	Datum	   *names = palloc(npaths * sizeof(Datum));
 	NullableDatum args[lengthof(insert_types)] = {0};
 	SPIExecuteOptions options = {0};
-	CachedPin	pin;
+	CachedPin  *pin = palloc(sizeof(CachedPin));
 	SavedUser	saved;
 	Outbox	   *outbox;
 
@@ -70,8 +70,8 @@ catalogue_write_to_outbox(const FileColumn **columns, text **locations, int npat
 	check_outbox(columns[0]->outbox, columns[0]);
 	catalogue_switch_to_owner(columns[0]->outbox, &saved);
 	outbox = find_outbox(columns[0]->outbox);
-	catalogue_init_pin(&pin, CurrentMemoryContext);
-	catalogue_pin(&pin, &outbox->base);
+	catalogue_init_pin(pin, CurrentMemoryContext);
+	catalogue_pin(pin, &outbox->base);
 
 	args[0].value =
 		PointerGetDatum(construct_array(paths, npaths, TEXTOID, -1, false, TYPALIGN_INT));
@@ -85,7 +85,7 @@ catalogue_write_to_outbox(const FileColumn **columns, text **locations, int npat
 	options.params = catalogue_make_params(lengthof(insert_types), insert_types, args);
 	catalogue_execute_plan(outbox->insert, &options);
 
-	catalogue_unpin(&pin);
+	catalogue_unpin(pin);
 	catalogue_restore_user(&saved);
 }
 

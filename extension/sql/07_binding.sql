@@ -46,8 +46,8 @@ FROM (
 	FROM catalogue.lookup l WHERE l.attachment = bound_tables.attachment
 	UNION ALL
 	SELECT 4, f.ordinal, f.relation, ARRAY[f."column"],
-		'file paths: %s' || coalesce(format(', separated by %L', replace(f.separator, '%', '%%')), '')
-			|| coalesce(format(', below %L', replace(f.prefix, '%', '%%')), '')
+		'file paths: %s' || coalesce(', separated by ' || quote_literal(replace(f.separator, '%', '%%')), '')
+			|| coalesce(', below ' || quote_literal(replace(f.prefix, '%', '%%')), '')
 			|| CASE WHEN f.replaced THEN '' ELSE ', not when replaced' END
 			|| CASE WHEN f.shared THEN ', shared' ELSE '' END
 	FROM catalogue.file_column f WHERE f.attachment = bound_tables.attachment
