@@ -188,7 +188,7 @@ sub add_keys
 	{
 		my $to = chance(0.4) ? $tables[0] : $tables[ int rand $table->{i} ];
 		$self->add_key($table, $to,
-			pick_by('CASCADE' => 72, 'SET NULL' => 13, 'SET DEFAULT' => 6, 'NO ACTION' => 5, 'RESTRICT' => 4));
+			pick_by('CASCADE' => 76, 'SET NULL' => 14, 'SET DEFAULT' => 6, 'NO ACTION' => 2, 'RESTRICT' => 2));
 		$self->add_key_column($table) if !$table->{hash};
 	}
 	for (1 .. int(rand 2 + @tables / 2))
@@ -246,7 +246,7 @@ sub add_remaining_keys
 	foreach my $pair (@{ $self->{later} // [] })
 	{
 		my $gone = $self->gone;
-		my $aligned = chance(0.9);
+		my $aligned = chance(0.95);
 		my $key = $self->add_key(@$pair, pick('NO ACTION', 'NO ACTION', 'RESTRICT'), sub {
 			my ($row, @targets) = @_;
 			return @targets if !$aligned;
@@ -266,7 +266,7 @@ sub add_second_key
 	my $other = pick(grep { !$_->{period} } @{ $self->{keys} }) or return;
 	my $i = @{ $self->{keys} };
 	my $key = { %$other, i => $i, name => "k$i", order => rand,
-		action => pick(grep { $_ ne $other->{action} } 'CASCADE', 'SET NULL', 'SET DEFAULT', 'NO ACTION') };
+		action => pick(grep { $_ ne $other->{action} } 'CASCADE', 'SET NULL', 'CASCADE', 'SET NULL', 'SET DEFAULT', 'NO ACTION') };
 	return if $key->{mapped} || $other->{mapped};
 	delete $key->{set_columns};
 	$key->{generated} and $key->{action} = 'NO ACTION';
@@ -295,7 +295,7 @@ sub add_generated_key
 	push @{ $self->{keys} }, {
 		i => $i, name => "k$i", order => rand, from => $table, to => $to, columns => [$name],
 		referenced => $feeding->{referenced}, rows => $table->{rows}, generated => 1, match => '',
-		action => pick('CASCADE', 'CASCADE', 'NO ACTION', 'RESTRICT'), on_update => '', timing => '', validity => '',
+		action => pick('CASCADE', 'CASCADE', 'CASCADE', 'NO ACTION', 'RESTRICT'), on_update => '', timing => '', validity => '',
 		target => {} };
 	foreach my $row (@{ $table->{rows} })
 	{

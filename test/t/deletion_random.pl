@@ -62,7 +62,7 @@ while (@todo)
 {
 	my @chunk = splice @todo, 0, $at_once;
 	my %by_name = map { $_->{name} => $_ } @chunk;
-	my $script = "\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\nSET statement_timeout = '15s';\n" . join('', map { $_->script } @chunk);
+	my $script = "\\set VERBOSITY verbose\n\\set SHOW_CONTEXT never\nSET statement_timeout = '10s';\n" . join('', map { $_->script } @chunk);
 	my ($ret, $stdout, $stderr) = $node->psql('postgres', $script, on_error_stop => 0);
 
 	foreach my $part (split /^(?=%%case )/m, $stdout)
