@@ -66,7 +66,8 @@ typedef struct DeletionTable
 	TableTriggers on_delete;
 	TableTriggers on_update;
 	bool		updated;		/* by the deletion, or an ON UPDATE action */
-	bool		gets_values;	/* other ones than NULL, then */
+	bool		gets_values;	/* other ones than NULL, then, */
+	bool		follows_keys;	/* by an ON UPDATE action */
 	bool		whole_statements;	/* a trigger waits for a DELETE to come to
 									 * its end */
 	bool		no_triggers_below;	/* nothing of that on any table that

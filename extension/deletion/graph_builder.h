@@ -25,10 +25,6 @@ typedef struct GraphBuilder
 	List	   *professors;		/* of Oid: the professors table, with its
 								 * partitions or inheritance children */
 	bool		author_is_key;	/* a foreign key says whose the chapters are */
-	List	   *updated;		/* of Oid: tables whose rows a deletion may
-								 * change */
-	List	   *gets_values;	/* of those, where it may be to another value
-								 * than NULL */
 	bool		user_code;		/* may run when a deletion writes */
 } GraphBuilder;
 

@@ -398,6 +398,13 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 	if (edge->action == EDGE_BLOCK)
 		return referencing->delete_target && may_block_too_early(graph, edge);
 
+	/*
+	 * A row may come to reference another one while batches of both take turns,
+	 * where its key follows one that is set.
+	 */
+	if (referencing->follows_keys || (edge->generated && referencing->updated))
+		return true;
+
 	/* No array can carry the keys of a batch. */
 	if (!has_array_types(edge))
 		return true;

@@ -11,10 +11,12 @@
  */
 #include "deletion/graph_builder.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
@@ -24,19 +26,32 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* A table with columns that a deletion may change. */
+typedef struct UpdatedTable
+{
+	Oid			relid;
+	List	   *columns;		/* of char * */
+} UpdatedTable;
 
 static void note_relation(TableTriggers *triggers, Relation rel, CmdType event, bool partition,
 						  bool ancestor);
 static bool is_users(const Trigger *trigger);
 static Relation open_member(GraphBuilder *builder, Oid relid);
-static void find_updated(GraphBuilder *builder);
-static void follow_updates(GraphBuilder *builder, Relation rel);
-static void add_updated(GraphBuilder *builder, Oid relid);
-static bool updates_call_code(GraphBuilder *builder, Relation rel);
+static List *find_updated(GraphBuilder *builder);
+static bool add_updated(List **updated, Oid relid, List *columns);
+static bool follow_updates(GraphBuilder *builder, List **updated, const UpdatedTable *table);
+static bool follow_key(GraphBuilder *builder, List **updated, const UpdatedTable *table,
+					   Oid constraint);
+static List *physical_tables(GraphBuilder *builder, Oid relid);
+static bool has_column(const List *columns, const char *name);
+static void note_updated(GraphBuilder *builder, const List *updated);
+static bool updates_call_code(GraphBuilder *builder, Oid relid);
 static bool has_volatile_checks(Relation rel);
 static bool queues_files(const GraphBuilder *builder);
 static bool outbox_calls_code(GraphBuilder *builder);
-static bool sets_are_told_apart(const GraphBuilder *builder);
+static bool sets_are_told_apart(const GraphBuilder *builder, int nupdated);
 
 /* What acts when rows of a table are deleted or updated. */
 void
@@ -128,24 +143,27 @@ void
 catalogue_find_writes(GraphBuilder *builder)
 {
 	DeletionGraph *graph = builder->graph;
+	List	   *updated = find_updated(builder);
 	ListCell   *lc;
 
+	note_updated(builder, updated);
 	foreach(lc, graph->tables)
 	{
 		const DeletionTable *table = lfirst(lc);
 
 		builder->user_code = builder->user_code || (table->delete_target && table->on_delete.any);
 	}
-	find_updated(builder);
 	if (queues_files(builder) && outbox_calls_code(builder))
 		builder->user_code = true;
-	graph->counts_sets = !builder->user_code && sets_are_told_apart(builder);
+	graph->counts_sets = !builder->user_code && sets_are_told_apart(builder, list_length(updated));
 }
 
 /* The tables whose keys are set, and those that ON UPDATE actions lead to from there. */
-static void
+static List *
 find_updated(GraphBuilder *builder)
 {
+	List	   *updated = NIL;
+	bool		found_more = true;
 	ListCell   *lc;
 	ListCell   *lc2;
 
@@ -157,41 +175,60 @@ find_updated(GraphBuilder *builder)
 
 			if (!catalogue_sets_keys(edge))
 				continue;
-			builder->updated = list_append_unique_oid(builder->updated, edge->referencing->relid);
-			if (edge->action == EDGE_SET_DEFAULT)
-				builder->gets_values =
-					list_append_unique_oid(builder->gets_values, edge->referencing->relid);
-			builder->user_code = builder->user_code || edge->calls_volatile;
+			(void) add_updated(&updated, edge->referencing->relid, edge->set_columns);
+			edge->referencing->gets_values |= edge->action == EDGE_SET_DEFAULT;
+			builder->user_code |= edge->calls_volatile;
 		}
 	}
 
-	for (int i = 0; i < list_length(builder->updated); i++)
+	while (found_more)
 	{
-		Oid			relid = list_nth_oid(builder->updated, i);
-		DeletionTable *table = catalogue_graph_table(builder->graph, relid);
-		Relation	rel = open_member(builder, relid);
-
-		CHECK_FOR_INTERRUPTS();
-		if (table != NULL)
-			table->updated = true;
-		else
-			builder->graph->also_written = lappend_oid(builder->graph->also_written, relid);
-		builder->user_code = builder->user_code || updates_call_code(builder, rel);
-		follow_updates(builder, rel);
-		table_close(rel, NoLock);
+		found_more = false;
+		/* What is added meanwhile is at the end of the list. */
+		for (int i = 0; i < list_length(updated); i++)
+			found_more |= follow_updates(builder, &updated, list_nth(updated, i));
 	}
-	foreach(lc, builder->graph->tables)
-	{
-		DeletionTable *table = lfirst(lc);
 
-		table->gets_values = list_member_oid(builder->gets_values, table->relid);
-	}
+	return updated;
 }
 
-/* What a change of the table's keys would change, by the RI triggers of other tables' keys. */
-static void
-follow_updates(GraphBuilder *builder, Relation rel)
+/* Adds columns of a table that may be changed; true if they were not known. */
+static bool
+add_updated(List **updated, Oid relid, List *columns)
 {
+	UpdatedTable *table = NULL;
+	int			before;
+	ListCell   *lc;
+
+	foreach(lc, *updated)
+	{
+		if (((UpdatedTable *) lfirst(lc))->relid == relid)
+			table = lfirst(lc);
+	}
+	if (table == NULL)
+	{
+		table = palloc0(sizeof(UpdatedTable));
+		table->relid = relid;
+		*updated = lappend(*updated, table);
+	}
+	before = list_length(table->columns);
+	foreach(lc, columns)
+	{
+		if (!has_column(table->columns, lfirst(lc)))
+			table->columns = lappend(table->columns, lfirst(lc));
+	}
+
+	return list_length(table->columns) > before;
+}
+
+/* Adds what changes with columns of a table, by the ON UPDATE actions of keys to them. */
+static bool
+follow_updates(GraphBuilder *builder, List **updated, const UpdatedTable *table)
+{
+	Relation	rel = open_member(builder, table->relid);
+	bool		found = false;
+
+	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
@@ -201,42 +238,135 @@ follow_updates(GraphBuilder *builder, Relation rel)
 			case F_RI_FKEY_CASCADE_UPD:
 			case F_RI_FKEY_SETNULL_UPD:
 			case F_RI_FKEY_SETDEFAULT_UPD:
-				add_updated(builder, trigger->tgconstrrelid);
+				found |= follow_key(builder, updated, table, trigger->tgconstraint);
 				break;
 			default:
 				break;
 		}
 	}
+	table_close(rel, NoLock);
+
+	return found;
 }
 
-/* A table, or the partitions of one. */
-static void
-add_updated(GraphBuilder *builder, Oid relid)
+/* The same for one key; a generated column may change with any other. */
+static bool
+follow_key(GraphBuilder *builder, List **updated, const UpdatedTable *table, Oid constraint)
 {
-	List	   *members = list_make1_oid(relid);
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	int			nkeys;
+	AttrNumber	referencing[INDEX_MAX_KEYS];
+	AttrNumber	referenced[INDEX_MAX_KEYS];
+	Oid			unused[INDEX_MAX_KEYS];
+	int			nset;
+	AttrNumber	set_columns[INDEX_MAX_KEYS];
+	List	   *columns = NIL;
+	bool		follows = false;
+	bool		found = false;
 	ListCell   *lc;
 
-	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
-		members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
-												 builder->lockmode);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	catalogue_depend_on_relation(builder->graph->base.dependencies, form->conrelid);
+	LockRelationOid(form->conrelid, builder->lockmode);
+	DeconstructFkConstraintRow(tuple, &nkeys, referencing, referenced, unused, unused, unused,
+							   &nset, set_columns);
+	for (int i = 0; i < nkeys; i++)
+	{
+		follows |= get_attgenerated(form->confrelid, referenced[i]) != '\0' ||
+			has_column(table->columns, get_attname(form->confrelid, referenced[i], false));
+		columns = lappend(columns, get_attname(form->conrelid, referencing[i], false));
+	}
+
+	if (follows)
+	{
+		List	   *members = physical_tables(builder, form->conrelid);
+
+		foreach(lc, members)
+		{
+			DeletionTable *member = catalogue_graph_table(builder->graph, lfirst_oid(lc));
+
+			found |= add_updated(updated, lfirst_oid(lc), columns);
+			if (member != NULL)
+				member->gets_values = member->follows_keys = true;
+		}
+		list_free(members);
+	}
+	ReleaseSysCache(tuple);
+
+	return found;
+}
+
+/* A table, or the leaves of one. */
+static List *
+physical_tables(GraphBuilder *builder, Oid relid)
+{
+	List	   *members;
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return list_make1_oid(relid);
+
+	members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
+											 builder->lockmode);
 	foreach(lc, members)
 	{
-		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_PARTITIONED_TABLE)
-			continue;
-		builder->updated = list_append_unique_oid(builder->updated, lfirst_oid(lc));
-		builder->gets_values = list_append_unique_oid(builder->gets_values, lfirst_oid(lc));
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
+			tables = lappend_oid(tables, lfirst_oid(lc));
 	}
 	list_free(members);
+
+	return tables;
 }
 
 static bool
-updates_call_code(GraphBuilder *builder, Relation rel)
+has_column(const List *columns, const char *name)
 {
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Notes what is updated in the graph, and what besides. */
+static void
+note_updated(GraphBuilder *builder, const List *updated)
+{
+	ListCell   *lc;
+
+	foreach(lc, updated)
+	{
+		Oid			relid = ((UpdatedTable *) lfirst(lc))->relid;
+		DeletionTable *table = catalogue_graph_table(builder->graph, relid);
+
+		if (table != NULL)
+			table->updated = true;
+		else
+			builder->graph->also_written = lappend_oid(builder->graph->also_written, relid);
+		builder->user_code |= updates_call_code(builder, relid);
+	}
+}
+
+/* Do UPDATEs of the table call anything but what the deletion knows? */
+static bool
+updates_call_code(GraphBuilder *builder, Oid relid)
+{
+	Relation	rel = open_member(builder, relid);
 	DeletionTable table = {0};
+	bool		result;
 
 	catalogue_note_triggers(builder, &table, rel);
+	result = table.on_update.any || has_volatile_checks(rel);
+	table_close(rel, NoLock);
 
-	return table.on_update.any || has_volatile_checks(rel);
+	return result;
 }
 
 /* A check that an UPDATE makes could do anything, by a function. */
@@ -300,7 +430,7 @@ outbox_calls_code(GraphBuilder *builder)
  * server's counters say how many there are.
  */
 static bool
-sets_are_told_apart(const GraphBuilder *builder)
+sets_are_told_apart(const GraphBuilder *builder, int nupdated)
 {
 	List	   *set_null = NIL;
 	List	   *set_default = NIL;
@@ -321,7 +451,7 @@ sets_are_told_apart(const GraphBuilder *builder)
 				set_default = list_append_unique_oid(set_default, relid);
 		}
 	}
-	result = list_length(builder->updated) == list_length(set_null) + list_length(set_default);
+	result = nupdated == list_length(set_null) + list_length(set_default);
 	foreach(lc, set_null)
 		result = result && !list_member_oid(set_default, lfirst_oid(lc));
 	list_free(set_null);

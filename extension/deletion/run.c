@@ -91,6 +91,7 @@ catalogue_end_statement(void)
 	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
 
 	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
 	ExecCloseResultRelations(estate);
 	MemoryContextSwitchTo(oldcxt);
 	FreeExecutorState(estate);
