@@ -269,7 +269,7 @@ sub grant
 	my @commands = ("GRANT DELETE, SELECT (username) ON $root TO trial_caller");
 
 	# the server looks at what is left of a period as the owner of the referencing table
-	push @commands, 'GRANT SELECT ON ' . $self->relation($_->{to}) . ' TO trial_owner, trial_other'
+	push @commands, 'GRANT ALL ON ' . $self->relation($_->{to}) . ' TO trial_owner, trial_other'
 	  for grep { $_->{period} } @{ $schema->{keys} };
 	push @commands, 'GRANT DELETE ON ' . $self->relation($_) . ' TO trial_caller',
 	  'GRANT USAGE ON SCHEMA ' . $self->schema_of($_) . ' TO trial_caller' for @added;
