@@ -20,7 +20,8 @@ my $json = JSON::PP->new->canonical->utf8;
 # several statements can avoid: when, and why.  The rows must be sound all the same
 # (check_soundness()).
 #
-#   a trigger or rule keeps the root's row: 27000, where plain DELETE says nothing
+#   a trigger, a rule or a policy keeps the root's row: 27000, 42501 or P0002, where
+#     plain DELETE says nothing
 #   a row that a trigger adds below what is deleted: plain DELETE refuses it once the
 #     referenced row is gone; rows that go first can still be added, and go too
 #   a key that is stopped in two ways, by a user's error and by a key: either error
@@ -30,7 +31,7 @@ my $json = JSON::PP->new->canonical->utf8;
 sub new
 {
 	my ($class, %options) = @_;
-	my $self = bless { %options, results => {}, refusals => 0 }, $class;
+	my $self = bless { %options, results => {}, refusals => [] }, $class;
 	$self->{sql} = RandomSchema::SQL->new($options{schema}, $options{name});
 	$self->{ways} = [ $self->choose_ways ];
 	return $self;
@@ -223,7 +224,7 @@ sub check
 	return "$code is no answer" if $code !~ /^\w{5}$/ || $code =~ /^(57|58|XX)/ && $plain->{strict} !~ /^XX/;
 	if ($code eq '0A000')
 	{
-		$self->{refusals}++;
+		push @{ $self->{refusals} }, $self->message($name);
 		return is_purge($way) && differences($before, $rows) ? 'it refused when rows were gone already' : ();
 	}
 	if ($code ne '00000')
@@ -253,7 +254,7 @@ sub check_error
 	my $class = sub { substr($_[0], 0, 2) };
 	my $message = $self->message($name);
 
-	return if $code eq '27000' && $plain->{code} eq '00000' && $self->keeps_root($way);
+	return if $code =~ /^(27000|42501|P0002)$/ && $plain->{code} eq '00000' && $self->keeps_root($way->{what});
 	return "$code ($message), where plain DELETE succeeds" if $plain->{strict} eq '00000';
 	return if $class->($code) eq $class->($plain->{strict});
 	return if $self->has('rule NOTHING') && $plain->{strict} eq 'XX000';
@@ -264,9 +265,9 @@ sub check_error
 # Did plain DELETE leave the row that it was to delete?
 sub keeps_root
 {
-	my ($self, $way) = @_;
-	my $of = $self->{plain}{ $way->{what} };
-	my $left = by_relation($self->{outcome}{ $way->{what} }{rows})->{ $of->{table}{name} };
+	my ($self, $what) = @_;
+	my $of = $self->{plain}{$what};
+	my $left = by_relation($self->{outcome}{$what}{rows})->{ $of->{table}{name} };
 	return !!grep { $_->{rid} == $of->{row}{rid} } @{ $left // [] };
 }
 
@@ -347,11 +348,9 @@ sub paths_of_gone
 	my ($self, $before, $rows, $table) = @_;
 
 	return () if !$table->{has_files};
-	return map { utf8($_) } grep { $_ ne '' } map { $table->{separator} ? split(/\|\|\|/, $_) : $_ } grep { defined }
+	return grep { $_ ne '' } map { $table->{separator} ? split(/\|\|\|/, $_) : $_ } grep { defined }
 	  map { $_->{path} } map { gone($before, $rows, $table->{name} . $_) } '', '_child';
 }
-
-sub utf8 { return $_[0] }
 
 # The counts that a function returned, against the tables.
 sub check_counts
@@ -395,7 +394,7 @@ sub rows_set
 		foreach my $row (@$old)
 		{
 			my $left = $new{ $row->{rid} };
-			my $changed = $left && grep { ($row->{$_} // 'NULL') ne ($left->{$_} // 'NULL') } keys %columns;
+			my $changed = $left && grep { $json->encode([ $row->{$_} ]) ne $json->encode([ $left->{$_} ]) } keys %columns;
 			$least++ if $changed;
 			$most += @keys if $changed || !$left || @keys > 1 || grep { $_->{action} eq 'SET DEFAULT' } @keys;
 		}
@@ -417,6 +416,7 @@ sub check_preview
 	my (%deleted, $blocked, @problems);
 
 	return if $code eq '0A000';
+	return if $code eq 'P0002' && $plain->{code} eq '00000' && $self->keeps_root($what);
 	return "$code: " . $self->message("preview $what") if $code ne '00000';
 	return if $self->has('^trigger', '^SET DEFAULT', 'reference to what is set', 'generated', 'PERIOD');
 	foreach my $line (@{ $self->result("preview $what") })

@@ -29,7 +29,7 @@ sub new
 	}, $class;
 
 	srand($options{seed});
-	$self->{period} = $options{version} >= 18 && chance(0.12);
+	$self->{period} = $options{version} >= 18 && chance(0.3);
 	$self->{own_code} = chance(0.45);
 	$self->{files} = chance(0.6);
 	$self->{strangers} = chance(0.4);
@@ -85,7 +85,7 @@ sub add_table
 	my $types = $self->{types};
 	my $table = {
 		i => $i,
-		name => chance(0.15) ? "T$i é" : "t$i",
+		name => chance(0.15) ? "T$i 'x" : "t$i",
 		schema => $i > 0 && $self->{strangers} && chance(0.35) ? 'o' : 's',
 		owner => $i > 0 && $self->{strangers} && chance(0.5) ? 'trial_other' : 'trial_owner',
 		columns => [],
@@ -255,6 +255,14 @@ sub add_remaining_keys
 		});
 		$self->kind('aligned NO ACTION') if $key && $aligned;
 	}
+	if (my @referenced = grep { my $table = $_; grep { $_->[0] eq 'during_id' } @{ $table->{unique} } } @{ $self->{tables} })
+	{
+		my $gone = $self->gone;
+		$self->add_key(pick(@{ $self->{tables} }), pick(@referenced), 'NO ACTION', sub {
+			my ($row, @targets) = @_;
+			return $gone->{$row} ? @targets : grep { !$gone->{$_} } @targets;
+		}, 1);
+	}
 	$self->add_second_key if chance(0.12);
 	$self->add_generated_key if chance(0.25);
 }
@@ -280,7 +288,7 @@ sub add_generated_key
 {
 	my ($self) = @_;
 	my $types = $self->{types};
-	my $feeding = pick(grep { !$_->{child} && !$_->{period} && @{ $_->{columns} } == 1
+	my $feeding = pick(grep { !$_->{child} && !$_->{period} && !$_->{validity} && @{ $_->{columns} } == 1
 			&& $_->{columns}[0] =~ /^f/ && $types->is_number(column($_->{from}, $_->{columns}[0])->{type}) } @{ $self->{keys} }) or return;
 	my $table = $feeding->{from};
 	my $fk = $feeding->{columns}[0];
@@ -305,14 +313,12 @@ sub add_generated_key
 	$self->kind('generated referencing key');
 }
 
-# add_key(from, to, action[, which targets a row may have])
+# add_key(from, to, action[, which targets a row may have[, to a period]])
 sub add_key
 {
-	my ($self, $from, $to, $action, $choose) = @_;
+	my ($self, $from, $to, $action, $choose, $period) = @_;
 	my $i = @{ $self->{keys} };
-	my @periods = grep { $_->[0] eq 'during_id' } @{ $to->{unique} };
-	my $period = @periods && $action =~ /NO ACTION/ && chance(0.7);
-	my $referenced = $period ? $periods[0] : pick(grep { $_->[0] ne 'during_id' } @{ $to->{unique} });
+	my $referenced = pick(grep { ($_->[0] eq 'during_id') == !!$period } @{ $to->{unique} });
 	my $key = { i => $i, name => "k$i", order => rand, from => $from, to => $to, action => $action, referenced => $referenced,
 		columns => [], rows => $from->{rows}, indexed => chance(0.6), period => $period, match => '', on_update => '', timing => '', validity => '' };
 
@@ -528,17 +534,18 @@ sub add_own_code
 	}
 }
 
-# Row-level security on referencing tables, which cascades do not look at.
+# Row-level security: on referencing tables, where cascades do not look at it, and
+# at times on the professors, where it is the caller's.
 sub restrict_rows
 {
 	my ($self) = @_;
 
 	foreach my $table (@{ $self->{tables} })
 	{
-		next if $table->{i} == 0 || chance(0.9) || ($self->{soft} && $self->{soft}{table} == $table);
+		next if chance($table->{i} == 0 ? 0.95 : 0.9) || ($self->{soft} && $self->{soft}{table} == $table);
 		next if grep { $_->{from} == $table && $_->{mapped} } @{ $self->{keys} };
 		$table->{policy} = pick('ENABLE', 'FORCE');
-		$self->kind("row-level security ($table->{policy})");
+		$self->kind('row-level security' . ($table->{i} == 0 ? ' on the root' : " ($table->{policy})"));
 	}
 }
 

@@ -268,6 +268,9 @@ sub grant
 	my @added = ((map { $_->{from} } grep { $_->{mapped} } @{ $schema->{keys} }), map { $_->{table} } grep { $_ } $schema->{soft});
 	my @commands = ("GRANT DELETE, SELECT (username) ON $root TO trial_caller");
 
+	# the server looks at what is left of a period as the owner of the referencing table
+	push @commands, 'GRANT ALL ON ' . $self->relation($_->{to}) . ' TO trial_owner, trial_other'
+	  for grep { $_->{period} } @{ $schema->{keys} };
 	push @commands, 'GRANT DELETE ON ' . $self->relation($_) . ' TO trial_caller',
 	  'GRANT USAGE ON SCHEMA ' . $self->schema_of($_) . ' TO trial_caller' for @added;
 	return @commands;
