@@ -25,18 +25,21 @@ WITH RECURSIVE attached AS (
 	WHERE f.on_delete = 'c'
 		OR EXISTS (SELECT FROM catalogue.also_delete e JOIN attached a ON a.deleted_files = e.attachment
 			WHERE e.relation = k.conrelid AND e.columns = f.columns)
-), keys(relid, attnums, reason) AS (
-	SELECT k.conrelid::regclass, k.conkey,
+), keys(relid, attnums, more, reason) AS (
+	-- An index serves that begins with attnums; one that is made has more columns.
+	SELECT k.conrelid::regclass, k.conkey, '{}'::smallint[],
 		format('foreign key %I: each deletion from %s looks here', k.conname, k.confrelid::regclass)
 	FROM deleted d JOIN pg_constraint k ON k.confrelid = d.relid
 	WHERE k.contype = 'f' AND k.conparentid = 0
 	UNION ALL
-	SELECT s.relation, ARRAY[at.attnum], 'soft reference of the mapping: a professor''s deletion looks here'
+	SELECT s.relation, ARRAY[at.attnum], ARRAY(SELECT t.attnum FROM pg_attribute t
+			WHERE t.attrelid = s.relation AND t.attname = s.type_column),
+		'soft reference of the mapping: a professor''s deletion looks here'
 	FROM catalogue.soft_reference s
 	JOIN attached a ON a.deleted_files = s.attachment
 	JOIN pg_attribute at ON at.attrelid = s.relation AND at.attname = s."column"
 	UNION ALL
-	SELECT f.relation, ARRAY[at.attnum], 'shared files of the mapping: take_deleted_files() looks here'
+	SELECT f.relation, ARRAY[at.attnum], '{}', 'shared files of the mapping: take_deleted_files() looks here'
 	FROM catalogue.file_column f
 	JOIN attached a ON a.deleted_files = f.attachment
 	JOIN pg_attribute at ON at.attrelid = f.relation AND at.attname = f."column"
@@ -67,7 +70,7 @@ AND NOT EXISTS (
 UNION ALL
 SELECT k.relid, format('CREATE INDEX ON %s (%s)', k.relid, (
 		SELECT string_agg(quote_ident(at.attname), ', ' ORDER BY u.i)
-		FROM unnest(k.attnums) WITH ORDINALITY AS u (attnum, i)
+		FROM unnest(k.attnums || k.more) WITH ORDINALITY AS u (attnum, i)
 		JOIN pg_attribute at ON at.attrelid = k.relid AND at.attnum = u.attnum)),
 	min(k.reason)
 FROM keys k JOIN pg_class c ON c.oid = k.relid
@@ -77,7 +80,7 @@ AND NOT EXISTS (
 	WHERE i.indrelid = k.relid AND i.indnkeyatts >= cardinality(k.attnums)
 	AND (i.amname = 'btree' OR i.amname = 'hash' AND cardinality(k.attnums) = 1)
 	AND (i.indkey::smallint[])[0:cardinality(k.attnums) - 1] @> k.attnums)
-GROUP BY k.relid, k.attnums
+GROUP BY k.relid, k.attnums, k.more
 ORDER BY relation, definition
 $$;
 COMMENT ON FUNCTION catalogue.recommended_indexes(name) IS 'indexes that an attached schema lacks, as the commands that make them';
