@@ -90,7 +90,7 @@ catalogue_expect_sets(Deletion *deletion)
 
 			if (catalogue_sets_keys(edge->edge))
 				catalogue_expect_set_rows(&deletion->counts, edge->edge->referencing->relid,
-										 edge->edge->action, edge->rows);
+										  edge->edge->action, edge->rows);
 		}
 	}
 	MemoryContextDelete(closure->cxt);

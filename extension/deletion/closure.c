@@ -270,8 +270,10 @@ read_edge(DeletionClosure *closure, ClosureEdge *edge, const DeletionBatch *refe
 	SavedUser	saved;
 
 	catalogue_switch_to_owner(graph_edge->referencing->relid, &saved);
+	MemoryContextSwitchTo(cxt);
 	if (*plan == NULL)
 		*plan = prepare_edge(closure, graph_edge, receiver.only_counts);
+	MemoryContextSwitchTo(cxt);
 	catalogue_plan_by_index(*plan);
 	for (int row = 0; row < referenced->nrows; row += step)
 	{

@@ -169,7 +169,7 @@ typedef struct DeletionGraph
 	List	   *also_written;	/* of Oid: other tables that a deletion may
 								 * change, locked with the graph's */
 	bool		by_server;		/* only the server's own cascades get it
-								 * right: see graph_order.c */
+								 * right: see graph_by_server.c */
 	bool		counts_sets;	/* what is updated are keys that are set */
 	bool		server_sets;	/* some of them by the server's triggers */
 } DeletionGraph;

@@ -5,8 +5,8 @@
  * graph.c has the worklist and the tables, root_table.c says what a root may be,
  * foreign_keys.c and soft_references.c find what refers to a table, graph_edges.c
  * makes edges of that, graph_writes.c says what a deletion writes and whose code
- * may run then, and graph_order.c decides which edges the deletion traverses, and
- * in which order.  The current memory context is the graph's.
+ * may run then, graph_order.c decides which edges the deletion traverses and in
+ * which order, and graph_by_server.c, whether it does so at all.  The current memory context is the graph's.
  */
 #ifndef CATALOGUE_GRAPH_BUILDER_H
 #define CATALOGUE_GRAPH_BUILDER_H
@@ -50,5 +50,9 @@ extern void catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced,
 extern void catalogue_note_triggers(GraphBuilder *builder, DeletionTable *table, Relation rel);
 extern void catalogue_find_writes(GraphBuilder *builder);
 extern void catalogue_order_graph(GraphBuilder *builder);
+extern bool catalogue_leads_to(const DeletionTable *from, const DeletionTable *to);
+extern bool catalogue_has_array_types(const DeletionEdge *edge);
+extern void catalogue_drop_overruled_edges(DeletionGraph *graph);
+extern void catalogue_choose_server(DeletionGraph *graph);
 
 #endif							/* CATALOGUE_GRAPH_BUILDER_H */

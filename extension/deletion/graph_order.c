@@ -1,7 +1,7 @@
 /*
  * graph_order.c
- *		Which edges of a graph a deletion traverses, and in which order; which RI
- *		triggers are redundant then; and which graphs are left to the server.
+ *		Which edges of a graph a deletion traverses, in which order, and which RI
+ *		triggers are redundant then.
  */
 #include "deletion/graph_builder.h"
 
@@ -11,25 +11,13 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
-static bool drop_overruled_edges(DeletionTable *table);
-static bool is_overruled(const DeletionTable *table, const DeletionEdge *edge);
 static void choose_traversed(DeletionEdge *edge);
 static void find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table);
-static bool has_array_types(const DeletionEdge *edge);
 static void number_table(DeletionTable *table, List **ordered);
 static int	compare_edges(const ListCell *a, const ListCell *b);
 static bool reaches(const DeletionTable *from, const DeletionTable *to, List **visited);
-static bool leads_to(const DeletionTable *from, const DeletionTable *to);
 static void find_what_leads_beyond(const DeletionGraph *graph);
 static void note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond);
-static bool needs_server(const DeletionGraph *graph);
-static bool server_sets_keys(const DeletionGraph *graph);
-static bool edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge);
-static bool may_block_too_early(const DeletionGraph *graph, const DeletionEdge *edge);
-static bool is_ordered(const DeletionTable *root, const DeletionTable *first,
-					   const DeletionTable *second);
-static bool has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge);
-static bool have_common_column(const List *a, const List *b);
 
 /*
  * Decides what is traversed and in which order.
@@ -44,12 +32,10 @@ catalogue_order_graph(GraphBuilder *builder)
 {
 	DeletionGraph *graph = builder->graph;
 	List	   *ordered = NIL;
-	bool		overruled = false;
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	foreach(lc, graph->tables)
-		overruled |= drop_overruled_edges(lfirst(lc));
+	catalogue_drop_overruled_edges(graph);
 
 	foreach(lc, graph->tables)
 	{
@@ -78,51 +64,7 @@ catalogue_order_graph(GraphBuilder *builder)
 	}
 
 	find_what_leads_beyond(graph);
-	graph->by_server = overruled || needs_server(graph);
-	graph->server_sets = server_sets_keys(graph);
-}
-
-/*
- * Drops the edges to a table by which no row is reached any more when their
- * triggers fire; true if there are any.
- */
-static bool
-drop_overruled_edges(DeletionTable *table)
-{
-	List	   *kept = NIL;
-	bool		found = false;
-	ListCell   *lc;
-
-	foreach(lc, table->edges)
-	{
-		if (is_overruled(table, lfirst(lc)))
-			found = true;
-		else
-			kept = lappend(kept, lfirst(lc));
-	}
-	table->edges = kept;
-
-	return found;
-}
-
-/* Has another key to the table, whose trigger fires before, set a column of the edge? */
-static bool
-is_overruled(const DeletionTable *table, const DeletionEdge *edge)
-{
-	ListCell   *lc;
-
-	if (catalogue_sets_keys(edge) || edge->beyond_schema)
-		return false;
-	foreach(lc, table->edges)
-	{
-		const DeletionEdge *other = lfirst(lc);
-
-		if (catalogue_sets_keys(other) && other->referencing == edge->referencing &&
-			other->position < edge->position &&
-			have_common_column(other->set_columns, edge->columns))
-			return true;
-	}
-	return false;
+	catalogue_choose_server(graph);
 }
 
 /*
@@ -134,15 +76,15 @@ static void
 choose_traversed(DeletionEdge *edge)
 {
 	bool		cyclic = edge->action != EDGE_BLOCK &&
-		leads_to(edge->referencing, edge->referenced);
+		catalogue_leads_to(edge->referencing, edge->referenced);
 
-	if (edge->beyond_schema && !has_array_types(edge))
+	if (edge->beyond_schema && !catalogue_has_array_types(edge))
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("cannot also delete through \"%s\" of \"%s\"", edge->label,
 					   catalogue_relation_name(edge->referencing->relid)),
 				errdetail("Its type has no array type."));
-	edge->traversed = edge->action != EDGE_BLOCK && !cyclic && has_array_types(edge);
+	edge->traversed = edge->action != EDGE_BLOCK && !cyclic && catalogue_has_array_types(edge);
 	if (cyclic)
 		edge->referencing->in_cycle = edge->referenced->in_cycle = true;
 }
@@ -205,8 +147,8 @@ find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTable *table)
 }
 
 /* Can the keys be the elements of an array each, for unnest() to take apart? */
-static bool
-has_array_types(const DeletionEdge *edge)
+bool
+catalogue_has_array_types(const DeletionEdge *edge)
 {
 	ListCell   *lc;
 
@@ -248,8 +190,8 @@ compare_edges(const ListCell *a, const ListCell *b)
 }
 
 /* Can deletions from one table lead to deletions from the other? */
-static bool
-leads_to(const DeletionTable *from, const DeletionTable *to)
+bool
+catalogue_leads_to(const DeletionTable *from, const DeletionTable *to)
 {
 	List	   *visited = NIL;
 	bool		result = reaches(from, to, &visited);
@@ -309,11 +251,14 @@ note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond)
 	{
 		DeletionTable *table = lfirst(lc);
 
-		if (!table->leads_beyond && leads_to(table, beyond->referenced))
+		if (!table->leads_beyond && catalogue_leads_to(table, beyond->referenced))
 			table->leads_beyond = true;
 	}
 
-	/* What is found by keys that no array carries is found by the server alone. */
+	/*
+	 * What is found by keys that no array carries is found by the server
+	 * alone.
+	 */
 	foreach(lc, graph->tables)
 	{
 		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
@@ -321,7 +266,7 @@ note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond)
 			const DeletionEdge *edge = lfirst(lc2);
 
 			if (edge->action == EDGE_DELETE && edge->referencing->leads_beyond &&
-				!has_array_types(edge))
+				!catalogue_has_array_types(edge))
 				ereport(ERROR,
 						errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot also delete through \"%s\" of \"%s\"", beyond->label,
@@ -330,189 +275,4 @@ note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond)
 								  edge->label, catalogue_relation_name(edge->referencing->relid)));
 		}
 	}
-}
-
-/*
- * Is there anything that many statements would do differently from the one
- * DELETE that the schema's keys were made for?
- */
-static bool
-needs_server(const DeletionGraph *graph)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, graph->tables)
-	{
-		const DeletionTable *table = lfirst(lc);
-
-		/* A rule makes another statement of it, or several. */
-		if (table->delete_target && table->on_delete.rules)
-			return true;
-
-		foreach(lc2, table->edges)
-		{
-			if (edge_needs_server(graph, lfirst(lc2)))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* Do the server's triggers set keys, of rows that its own cascades delete or in a cycle? */
-static bool
-server_sets_keys(const DeletionGraph *graph)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-	ListCell   *lc3;
-
-	foreach(lc, graph->tables)
-	{
-		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
-		{
-			const DeletionEdge *edge = lfirst(lc2);
-
-			if (!catalogue_sets_keys(edge))
-				continue;
-			if (graph->by_server || !edge->traversed)
-				return true;
-			foreach(lc3, graph->tables)
-			{
-				const DeletionTable *table = lfirst(lc3);
-
-				if (table->in_cycle && leads_to(table, edge->referenced))
-					return true;
-			}
-		}
-	}
-	return false;
-}
-
-static bool
-edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
-{
-	const DeletionTable *referencing = edge->referencing;
-
-	/* NO ACTION is checked when the statement is over: all that goes must go in one. */
-	if (edge->action == EDGE_BLOCK)
-		return referencing->delete_target && may_block_too_early(graph, edge);
-
-	/*
-	 * A row may come to reference another one while batches of both take turns,
-	 * where its key follows one that is set.
-	 */
-	if (referencing->follows_keys || (edge->generated && referencing->updated))
-		return true;
-
-	/* No array can carry the keys of a batch. */
-	if (!has_array_types(edge))
-		return true;
-
-	/*
-	 * Triggers for each statement on a partitioned table fire for statements on
-	 * it; the engine's are on its partitions, whose own would fire.
-	 */
-	if (edge->action == EDGE_DELETE)
-	{
-		if (referencing->on_delete.partition_statements)
-			return true;
-
-		/*
-		 * The server's own cascades delete rows in a cycle, and what the mapping
-		 * adds to those must be gone before.
-		 */
-		return edge->beyond_schema && (edge->referenced->in_cycle || !edge->traversed);
-	}
-
-	/* A row can move to another partition only where its whole table is updated. */
-	return referencing->on_update.rules || referencing->on_update.partition_statements ||
-		edge->moves_rows || has_conflicting_key(graph, edge);
-}
-
-/*
- * Could a row of two delete targets still reference the other one, by a key that
- * says NO ACTION or RESTRICT, when that is deleted?  Below the root batches take
- * turns, and the two can be in different ones.
- */
-static bool
-may_block_too_early(const DeletionGraph *graph, const DeletionEdge *edge)
-{
-	ListCell   *lc;
-
-	if (edge->referencing == edge->referenced)
-		return true;
-	foreach(lc, graph->root_tables)
-	{
-		if (!is_ordered(lfirst(lc), edge->referencing, edge->referenced))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Are all rows of the first table gone before any of the second?  The edges to
- * the root itself are traversed one after the other.
- */
-static bool
-is_ordered(const DeletionTable *root, const DeletionTable *first, const DeletionTable *second)
-{
-	bool		second_seen = false;
-	ListCell   *lc;
-
-	if (first == root)
-		return false;
-	foreach(lc, root->edges)
-	{
-		const DeletionEdge *edge = lfirst(lc);
-
-		if (edge->action != EDGE_DELETE)
-			continue;
-		second_seen = second_seen || leads_to(edge->referencing, second);
-		if (second_seen && leads_to(edge->referencing, first))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Which of two keys acts first on a column that both have decides what becomes of
- * the row, unless they do the same.
- */
-static bool
-has_conflicting_key(const DeletionGraph *graph, const DeletionEdge *edge)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, graph->tables)
-	{
-		foreach(lc2, ((DeletionTable *) lfirst(lc))->edges)
-		{
-			const DeletionEdge *other = lfirst(lc2);
-
-			if (other->referencing == edge->referencing && !other->beyond_schema &&
-				other->action != edge->action &&
-				have_common_column(edge->set_columns, other->columns))
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool
-have_common_column(const List *a, const List *b)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, a)
-	{
-		foreach(lc2, b)
-		{
-			if (strcmp(lfirst(lc), lfirst(lc2)) == 0)
-				return true;
-		}
-	}
-	return false;
 }

@@ -21,6 +21,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/typcache.h"
 
@@ -40,6 +41,8 @@ static bool locate_in_child(Deletion *deletion, RootStatement statement, Deletio
 static void note_root(Deletion *deletion, DeletionTable *table);
 static char *keep_text(const Deletion *deletion, char *known, int column);
 static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *redundant);
+static uint64 delete_row(const Deletion *deletion, SPIPlanPtr plan, ParamListInfo params,
+						 List *redundant);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
 						const DeletionTable *table);
 static const RootColumn *root_column(const DeletionGraph *graph, RootStatement statement);
@@ -257,20 +260,32 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 								  1, &type, 0);
 	}
 	if (statement == ROOT_DELETE)
-	{
-		const StatementRun run = {
-			.plan = *plan,
-			.operation = CMD_DELETE,
-			.relid = graph->root,
-			.params = params,
-			.redundant = redundant,
-			.part_of_statement = deletion->one_statement,
-		};
-
-		return catalogue_run_statement(&run);
-	}
+		return delete_row(deletion, *plan, params, redundant);
 
 	return catalogue_execute_plan(*plan, &options);
+}
+
+/* Runs the DELETE, in a context of its own. */
+static uint64
+delete_row(const Deletion *deletion, SPIPlanPtr plan, ParamListInfo params, List *redundant)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
+	const StatementRun run = {
+		.plan = plan,
+		.operation = CMD_DELETE,
+		.relid = deletion->graph->root,
+		.params = params,
+		.redundant = redundant,
+		.part_of_statement = deletion->one_statement,
+	};
+	uint64		rows = catalogue_run_statement(&run);
+
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(cxt);
+
+	return rows;
 }
 
 /* A statement on the root in a relation, with the keys of one of its tables. */

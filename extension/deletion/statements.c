@@ -30,12 +30,18 @@
 /* A list of rows goes to disk beyond this, whatever work_mem says. */
 #define LIST_KILOBYTES 1024
 
-/* What a statement on a batch is, besides its saved plan. */
-typedef struct Statement
+typedef struct Statement Statement;
+
+/* A statement on a batch. */
+struct Statement
 {
-	SPIPlanPtr	plan;
+	SPIPlanPtr *plan;			/* where its plan is kept */
+	char	   *(*query) (const Statement *statement);	/* what that is made of */
+	int			cursor_options;
 	CmdType		operation;
 	Oid			relid;			/* its table, as whose owner it runs */
+	const DeletionTable *table; /* the same, where rows of it go by their TIDs */
+	const DeletionEdge *set_by; /* whose keys it sets, by TIDs */
 	const DeletionEdge *edge;	/* its keys are the first parameters; may be
 								 * NULL */
 	const DeletionBatch *referenced;	/* the rows that the keys are of */
@@ -47,15 +53,20 @@ typedef struct Statement
 	uint64		limit;			/* of rows that a DELETE takes; 0: none */
 	List	   *redundant;		/* constraints whose triggers are left out */
 	bool		part_of_statement;
-} Statement;
+};
 
-static char *delete_referencing(const DeletionEdge *edge);
+static char *read_query(const Statement *statement);
+static char *read_and_lock_query(const Statement *statement);
+static char *lock_query(const Statement *statement);
+static char *delete_batch_query(const Statement *statement);
+static char *set_query(const Statement *statement);
+static char *delete_by_index_query(const Statement *statement);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
-static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
-						  const char *query);
+static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement);
+static ParamListInfo make_params(const Statement *statement);
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
-static uint64 run_statement(const Statement *statement);
+static uint64 run_statement(const Deletion *deletion, const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
 
 /*
@@ -66,25 +77,20 @@ Tuplestorestate *
 catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
 						   bool lock)
 {
-	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
+	/*
+	 * Without an index the planner must see how many keys there are, to hash
+	 * them.
+	 */
 	Statement	statement = {
+		.plan = lock ? &edge->read_and_lock : &edge->read,
+		.query = lock ? read_and_lock_query : read_query,
+		.cursor_options = edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 		.operation = CMD_SELECT,
 		.relid = edge->referencing->relid,
 		.edge = edge,
 		.referenced = referenced,
 		.nreferenced = referenced->nrows,
 	};
-
-	/*
-	 * Without an index the planner must see how many keys there are, to hash
-	 * them.
-	 */
-	if (*plan == NULL)
-		*plan = prepare(deletion, &statement,
-						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
-						select_referencing(edge, "", edge->match_any, lock));
-
-	statement.plan = *plan;
 
 	return collect(deletion, &statement);
 }
@@ -95,6 +101,9 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 					 DeletionBatch *batch)
 {
 	Statement	statement = {
+		.plan = &edge->lock,
+		.query = lock_query,
+		.cursor_options = edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 		.operation = CMD_SELECT,
 		.relid = edge->referencing->relid,
 		.edge = edge,
@@ -105,15 +114,6 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 	Tuplestorestate *locked;
 	TupleTableSlot *slot;
 
-	if (edge->lock == NULL)
-		edge->lock =
-			prepare(deletion, &statement,
-					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
-					select_referencing(edge,
-									   psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
-												list_length(edge->keys) + 1),
-									   edge->match_hashed, true));
-	statement.plan = edge->lock;
 	locked = collect(deletion, &statement);
 	slot = make_slot(edge->lock);
 	batch->nrows = 0;
@@ -155,8 +155,12 @@ catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *
 					   List *redundant)
 {
 	Statement	statement = {
+		.plan = &table->delete_batch,
+		.query = delete_batch_query,
+		.cursor_options = CURSOR_OPT_GENERIC_PLAN,
 		.operation = CMD_DELETE,
 		.relid = table->relid,
+		.table = table,
 		.batch = batch,
 		.redundant = redundant,
 		.part_of_statement = deletion->one_statement,
@@ -164,15 +168,7 @@ catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *
 
 	if (batch->nrows == 0)
 		return 0;
-	if (table->delete_batch == NULL)
-		table->delete_batch =
-			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN,
-					psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
-							 table->name));
-
-	statement.plan = table->delete_batch;
-
-	return run_statement(&statement);
+	return run_statement(deletion, &statement);
 }
 
 /* Sets the keys of a locked batch to null or their default; returns how many. */
@@ -180,21 +176,19 @@ uint64
 catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 {
 	Statement	statement = {
+		.plan = &edge->set,
+		.query = set_query,
+		.cursor_options = CURSOR_OPT_GENERIC_PLAN,
 		.operation = CMD_UPDATE,
 		.relid = edge->referencing->relid,
+		.set_by = edge,
 		.batch = batch,
 	};
 	uint64		rows;
 
 	if (batch->nrows == 0)
 		return 0;
-	if (edge->set == NULL)
-		edge->set =
-			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN,
-					psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
-							 edge->referencing->name, edge->assignments));
-	statement.plan = edge->set;
-	rows = run_statement(&statement);
+	rows = run_statement(deletion, &statement);
 	catalogue_count_set_rows(&deletion->counts, edge->referencing->relid, edge->action, rows);
 
 	return rows;
@@ -216,6 +210,9 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 						  int first, int nreferenced)
 {
 	Statement	statement = {
+		.plan = &edge->delete_by_index,
+		.query = delete_by_index_query,
+		.cursor_options = CURSOR_OPT_GENERIC_PLAN,
 		.operation = CMD_DELETE,
 		.relid = edge->referencing->relid,
 		.edge = edge,
@@ -225,22 +222,54 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 		.limit = deletion->batch_size,
 	};
 
-	if (edge->delete_by_index == NULL)
-		edge->delete_by_index =
-			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
-
-	statement.plan = edge->delete_by_index;
-
-	return run_statement(&statement);
+	return run_statement(deletion, &statement);
 }
 
-/*
- * The query of catalogue_delete_by_index().  The executor can stop after a number
- * of rows where rows come back.
- */
 static char *
-delete_referencing(const DeletionEdge *edge)
+read_query(const Statement *statement)
 {
+	return select_referencing(statement->edge, "", statement->edge->match_any, false);
+}
+
+static char *
+read_and_lock_query(const Statement *statement)
+{
+	return select_referencing(statement->edge, "", statement->edge->match_any, true);
+}
+
+static char *
+lock_query(const Statement *statement)
+{
+	const DeletionEdge *edge = statement->edge;
+
+	return select_referencing(edge,
+							  psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
+									   list_length(edge->keys) + 1),
+							  edge->match_hashed, true);
+}
+
+static char *
+delete_batch_query(const Statement *statement)
+{
+	return psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+					statement->table->name);
+}
+
+static char *
+set_query(const Statement *statement)
+{
+	const DeletionEdge *edge = statement->set_by;
+
+	return psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
+					edge->referencing->name, edge->assignments);
+}
+
+/* The executor can stop after a number of rows where rows come back. */
+static char *
+delete_by_index_query(const Statement *statement)
+{
+	const DeletionEdge *edge = statement->edge;
+
 	if (edge->match_any != NULL)
 		return psprintf("DELETE FROM %s AS t WHERE %s RETURNING 1", edge->referencing->name,
 						edge->match_any);
@@ -270,19 +299,13 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	return query.data;
 }
 
-/*
- * Prepares a statement as the owner of its table.  Parameters: the edge's keys,
- * then the batch's TIDs; either may be missing.
- */
+/* Prepares a statement.  Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
 static SPIPlanPtr
-prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
-		const char *query)
+prepare(const Deletion *deletion, const Statement *statement)
 {
 	const DeletionEdge *edge = statement->edge;
 	Oid			argtypes[INDEX_MAX_KEYS + 1];
 	int			nargs = 0;
-	SavedUser	saved;
-	SPIPlanPtr	plan;
 
 	if (edge != NULL)
 	{
@@ -295,11 +318,40 @@ prepare(const Deletion *deletion, const Statement *statement, int cursor_options
 	if (statement->batch != NULL)
 		argtypes[nargs++] = get_array_type(TIDOID);
 
-	catalogue_switch_to_owner(statement->relid, &saved);
-	plan = catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
-	catalogue_restore_user(&saved);
+	return catalogue_prepare(deletion->graph->base.cxt, statement->query(statement), nargs, argtypes,
+							 statement->cursor_options);
+}
 
-	return plan;
+static ParamListInfo
+make_params(const Statement *statement)
+{
+	const DeletionEdge *edge = statement->edge;
+	int			nkeys = edge != NULL ? list_length(edge->keys) : 0;
+	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		int			number = list_nth_int(edge->keys, i);
+		const DeletionKey *key = list_nth(edge->referenced->keys, number);
+		ParamExternData *param = &params->params[i];
+
+		param->value = catalogue_key_array(key, &statement->referenced->keys[number],
+										   statement->first, statement->nreferenced);
+		param->isnull = false;
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = key->array_type;
+	}
+	if (statement->batch != NULL)
+	{
+		ParamExternData *param = &params->params[nkeys];
+
+		param->value = catalogue_tid_array(statement->batch);
+		param->isnull = false;
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = get_array_type(TIDOID);
+	}
+
+	return params;
 }
 
 /* The rows of a statement as a list, which the caller frees. */
@@ -314,7 +366,7 @@ collect(Deletion *deletion, Statement *statement)
 	{
 		statement->dest = CreateDestReceiver(DestTuplestore);
 		SetTuplestoreDestReceiverParams(statement->dest, store, deletion->cxt, false, NULL, NULL);
-		run_statement(statement);
+		run_statement(deletion, statement);
 		statement->dest->rDestroy(statement->dest);
 	}
 	PG_CATCH();
@@ -327,21 +379,19 @@ collect(Deletion *deletion, Statement *statement)
 	return store;
 }
 
-/* Runs a saved plan on a batch, as the owner of its table; returns the number of rows. */
+/*
+ * Runs a statement on a batch, and prepares it before the first time, as the owner
+ * of its table; returns the number of rows.
+ */
 static uint64
-run_statement(const Statement *statement)
+run_statement(const Deletion *deletion, const Statement *statement)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-	const DeletionEdge *edge = statement->edge;
-	int			nkeys = edge != NULL ? list_length(edge->keys) : 0;
-	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
 	StatementRun run = {
-		.plan = statement->plan,
 		.operation = statement->operation,
 		.relid = statement->relid,
-		.params = params,
 		.dest = statement->dest,
 		.redundant = statement->redundant,
 		.part_of_statement = statement->part_of_statement,
@@ -350,31 +400,15 @@ run_statement(const Statement *statement)
 	SavedUser	saved;
 	uint64		rows;
 
-	for (int i = 0; i < nkeys; i++)
-	{
-		int			number = list_nth_int(edge->keys, i);
-		const DeletionKey *key = list_nth(edge->referenced->keys, number);
-
-		params->params[i] =
-			(ParamExternData)
-		{
-			.value =
-				catalogue_key_array(key, &statement->referenced->keys[number],
-									statement->first, statement->nreferenced),
-				.pflags = PARAM_FLAG_CONST,
-				.ptype = key->array_type
-		};
-	}
-	if (statement->batch != NULL)
-		params->params[nkeys] = (ParamExternData)
-	{
-		.value = catalogue_tid_array(statement->batch),
-			.pflags = PARAM_FLAG_CONST,
-			.ptype = get_array_type(TIDOID)
-	};
-
 	catalogue_switch_to_owner(statement->relid, &saved);
-	catalogue_plan_by_index(statement->plan);
+	if (*statement->plan == NULL)
+	{
+		*statement->plan = prepare(deletion, statement);
+		MemoryContextSwitchTo(cxt);
+	}
+	run.plan = *statement->plan;
+	run.params = make_params(statement);
+	catalogue_plan_by_index(run.plan);
 	rows = catalogue_run_statement(&run);
 	catalogue_restore_user(&saved);
 

@@ -148,7 +148,13 @@ traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 		first = false;
 	} while (deletion->transaction_count != transaction_count && done > 0 && done < before);
 
-	return deletion->transaction_count == transaction_count ? redundant : NIL;
+	if (deletion->transaction_count != transaction_count)
+	{
+		list_free(redundant);
+		return NIL;
+	}
+
+	return redundant;
 }
 
 /*

@@ -15,7 +15,7 @@ CREATE ROLE catalogue_test_club;
 CREATE ROLE catalogue_test_registrar;
 CREATE SCHEMA school AUTHORIZATION catalogue_test_school;
 CREATE SCHEMA club AUTHORIZATION catalogue_test_club;
-GRANT USAGE ON SCHEMA catalogue, public TO PUBLIC;
+GRANT USAGE ON SCHEMA catalogue TO catalogue_test_school;
 
 SET ROLE catalogue_test_school;
 CREATE TABLE school.professors (id integer PRIMARY KEY, login text NOT NULL UNIQUE);
@@ -148,6 +148,5 @@ RESET ROLE;
 SELECT * FROM finish();
 SELECT catalogue.detach('school') \g /dev/null
 DROP SCHEMA school, club CASCADE;
-REVOKE USAGE ON SCHEMA catalogue, public FROM PUBLIC;
 DROP EXTENSION catalogue;
 DROP ROLE catalogue_test_school, catalogue_test_club, catalogue_test_registrar;
