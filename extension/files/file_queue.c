@@ -38,6 +38,7 @@ typedef struct QueuedPath
 	struct QueuedPath *next;
 	const FileColumn *column;
 	int			move_depth;		/* where a row is moving */
+	bool		seen_or_gone;	/* a new place of the row would be seen */
 	text		location;		/* its length is the text's own */
 } QueuedPath;
 
@@ -106,6 +107,7 @@ catalogue_queue_paths(const List *paths, int move_depth)
 
 		queued->column = path->column;
 		queued->move_depth = move_depth;
+		queued->seen_or_gone = move_depth > 0 && catalogue_sees_moves(path->column);
 		memcpy(&queued->location, path->location, size);
 		if (move_depth > 0)
 			append_path(&queue->moving, queued);
@@ -133,8 +135,8 @@ catalogue_has_moves(void)
 /*
  * Ends what moves at a depth or deeper.  Where a trigger has seen the new row at
  * that depth, paths that it names stay with it, and others are not named any
- * more.  Where none has, the row is gone, unless it may have left the table that
- * the mapping names, and have taken its files along.
+ * more.  Where none has, the row is gone, unless it may be where no trigger sees
+ * it, with its files.
  */
 void
 catalogue_settle_moves(int depth, bool seen, const List *named)
@@ -155,7 +157,7 @@ catalogue_settle_moves(int depth, bool seen, const List *named)
 			append_path(&queue->moving, path);
 		else if (seen && path->move_depth == depth
 				 ? catalogue_names_file(named, path->column->outbox, &path->location)
-				 : !path->column->keeps_rows)
+				 : !path->seen_or_gone)
 			pfree(path);
 		else
 		{

@@ -21,7 +21,9 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -45,6 +47,8 @@ static void read_file_table(CachedThing *thing, void *relid);
 static void add_file_column(FileTable *table, const FileBinding *file);
 static void set_form(FileColumn *column, Oid type);
 static List *add_parents(List *relids, Oid relid);
+static bool partitions_see_moves(Dependencies *dependencies, Oid relid);
+static bool has_enabled_trigger(Oid relid, const char *name);
 
 /* Never NULL.  As current as the lock on the table, which its trigger's statement has taken. */
 const FileTable *
@@ -81,6 +85,18 @@ catalogue_file_table(Oid relid)
 	last_file_table = slot->table;
 
 	return slot->table;
+}
+
+/*
+ * Whether a row that is moved, and that no trigger sees at its new place, has not
+ * got there: it cannot have left the table that the mapping names, and the trigger
+ * is enabled on all its partitions.
+ */
+bool
+catalogue_sees_moves(const FileColumn *column)
+{
+	return column->keeps_rows && SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
+		catalogue_file_table(column->relation)->sees_moves;
 }
 
 /* Paths that wait may point to a table that has changed since: its memory stays. */
@@ -129,6 +145,8 @@ read_file_table(CachedThing *thing, void *relid)
 	table->columns = MemoryContextAllocZero(thing->cxt, list_length(files) * sizeof(FileColumn));
 	foreach(lc, files)
 		add_file_column(table, lfirst(lc));
+	if (get_rel_relkind(table->relid) == RELKIND_PARTITIONED_TABLE)
+		table->sees_moves = partitions_see_moves(thing->dependencies, table->relid);
 }
 
 /* Once for an attachment, where its mapping names an ancestor too: the nearest counts. */
@@ -197,4 +215,46 @@ add_parents(List *relids, Oid relid)
 	table_close(rel, AccessShareLock);
 
 	return relids;
+}
+
+/* Takes no locks: a partition that gets a row is locked by whoever asks. */
+static bool
+partitions_see_moves(Dependencies *dependencies, Oid relid)
+{
+	List	   *relids = catalogue_depend_on_partitions(dependencies, relid, NoLock);
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE &&
+			!has_enabled_trigger(lfirst_oid(lc), "catalogue_files_moved"))
+			return false;
+	}
+
+	return true;
+}
+
+/* Whether a table has a trigger that fires for the origin of a change. */
+static bool
+has_enabled_trigger(Oid relid, const char *name)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		enabled;
+
+	ScanKeyInit(&keys[0], Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_trigger_tgname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	scan = systable_beginscan(rel, TriggerRelidNameIndexId, true, NULL, lengthof(keys), keys);
+	tuple = systable_getnext(scan);
+	enabled = HeapTupleIsValid(tuple) &&
+		(((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+		 ((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled == TRIGGER_FIRES_ALWAYS);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	return enabled;
 }

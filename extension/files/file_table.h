@@ -36,6 +36,8 @@ typedef struct FileTable
 	CachedThing base;			/* (must be first) */
 	Oid			relid;			/* hash key */
 	bool		replaced;		/* whether any column has that */
+	bool		sees_moves;		/* of a partitioned table: a trigger sees each
+								 * row that comes into a partition */
 	int			ncolumns;
 	FileColumn *columns;
 } FileTable;
@@ -47,6 +49,7 @@ typedef struct FilePath
 } FilePath;
 
 extern const FileTable *catalogue_file_table(Oid relid);
+extern bool catalogue_sees_moves(const FileColumn *column);
 extern List *catalogue_paths_of_row(const FileTable *table, TupleTableSlot *slot);
 extern text *catalogue_file_location(const char *prefix, const char *path, int length);
 

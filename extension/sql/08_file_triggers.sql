@@ -30,9 +30,11 @@ WITH RECURSIVE tree(attachment, relation) AS (
 	SELECT f.attachment, f.relation::oid FROM catalogue.file_column f
 	UNION
 	SELECT t.attachment, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.relation
-), replaced(root) AS (
-	SELECT coalesce(pg_partition_root(f.relation), f.relation)
+), replaced(relation) AS (
+	SELECT coalesce(pg_partition_root(f.relation), f.relation)::oid
 	FROM catalogue.file_column f WHERE f.replaced
+	UNION
+	SELECT i.inhrelid FROM replaced r JOIN pg_inherits i ON i.inhparent = r.relation
 )
 SELECT t.attachment, c.oid, w.name, format('%s ON %s FOR EACH %s', w.events, c.oid::regclass, w.level),
 	w.level = 'ROW' AND s.is_clone
@@ -41,8 +43,7 @@ JOIN pg_class c ON c.oid = t.relation
 CROSS JOIN LATERAL (SELECT
 	c.relispartition AND EXISTS (SELECT FROM pg_inherits i JOIN tree p ON p.relation = i.inhparent
 		WHERE i.inhrelid = c.oid),
-	EXISTS (SELECT FROM replaced r
-		WHERE r.root = coalesce(pg_partition_root(c.oid), c.oid::regclass))) AS s (is_clone, is_replaced)
+	EXISTS (SELECT FROM replaced r WHERE r.relation = c.oid)) AS s (is_clone, is_replaced)
 CROSS JOIN LATERAL (VALUES
 	('catalogue_files_deleted'::name, 'AFTER DELETE', 'ROW', true),
 	('catalogue_files_replaced', 'AFTER UPDATE', 'ROW', s.is_replaced),

@@ -7,7 +7,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
 CREATE SCHEMA app;
 SET LOCAL search_path = app, public;
-SELECT plan(30);
+SELECT plan(34);
 CREATE TABLE profs (id integer PRIMARY KEY, login text UNIQUE);
 CREATE TABLE lessons (id integer, part integer, path text, other text) PARTITION BY LIST (part);
 CREATE TABLE lessons_1 PARTITION OF lessons FOR VALUES IN (1);
@@ -41,6 +41,10 @@ ROLLBACK TO start;
 DELETE FROM notes WHERE id IN (1, 4);
 DELETE FROM notes_old WHERE id = 5;
 SELECT bag_eq('queued', $$VALUES ('n1'), ('n4'), ('n5')$$, 'an inheritance child''s rows');
+ROLLBACK TO start;
+UPDATE notes SET path = 'new' || id WHERE id IN (1, 4);
+UPDATE notes_old SET path = NULL WHERE id = 5;
+SELECT bag_eq('queued', $$VALUES ('n1'), ('n4'), ('n5')$$, '... and what is replaced in them');
 ROLLBACK TO start;
 CREATE TABLE notes_new () INHERITS (notes);
 SELECT set_eq('SELECT detail FROM catalogue.doctor() WHERE status = ''warning'' AND detail LIKE ''%deleted on%''', ARRAY[
@@ -131,6 +135,22 @@ CREATE TRIGGER vanish BEFORE INSERT ON lessons_1 FOR EACH ROW EXECUTE FUNCTION v
 UPDATE lessons SET part = 1 WHERE id = 1;
 SELECT is((SELECT count(*) FROM lessons WHERE id = 1), 0::bigint, 'a row that a trigger does not let in is gone');
 SELECT bag_eq('queued', 'VALUES (''p1'')', '... and its replaced files with it');
+ROLLBACK TO start;
+
+-- Rows that move to where no trigger sees them keep their files
+
+ALTER TABLE lessons_1 DISABLE TRIGGER catalogue_files_moved;
+UPDATE lessons SET part = 1 + part % 3;
+SELECT bag_eq('queued', 'nothing', 'into a partition whose trigger is disabled');
+ALTER TABLE lessons_1 ENABLE ALWAYS TRIGGER catalogue_files_moved, DISABLE TRIGGER catalogue_files_deleted;
+UPDATE lessons SET part = 1 + part % 3, path = 'new' WHERE id = 1;
+SELECT bag_eq('queued', 'VALUES (''p1'')', '... until it is enabled');
+ALTER TABLE lessons_1 ENABLE TRIGGER catalogue_files_deleted;
+ALTER TABLE lessons_2 ENABLE ALWAYS TRIGGER catalogue_files_deleted;
+SET LOCAL session_replication_role = replica;
+UPDATE lessons SET part = 3 WHERE part = 2;
+SET LOCAL session_replication_role = origin;
+SELECT bag_eq('queued', 'VALUES (''p1'')', 'where what is replicated fires one trigger and not the other');
 ROLLBACK TO start;
 
 -- A partition that is bound by itself: a row that leaves it takes its files along
