@@ -64,6 +64,13 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define SO_NONE 0
 #endif
 
+/* 19: a table scan takes options. */
+#include "access/tableam.h"
+#if PG_VERSION_NUM < 190000
+#define table_beginscan(rel, snapshot, nkeys, keys, flags) \
+	table_beginscan(rel, snapshot, nkeys, keys)
+#endif
+
 /* 19: pruning a page that is read may also mark it all-visible. */
 #include "access/heapam.h"
 #if PG_VERSION_NUM < 190000
@@ -71,9 +78,18 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	heap_page_prune_opt(relation, buffer)
 #endif
 
-/* 19: triggers are instrumented by a type of their own. */
-#if PG_VERSION_NUM < 190000
-#define InstrAllocTrigger(n, options) InstrAlloc(n, options, false)
+/* 18: the executor no longer asks whether it will run again. */
+#include "executor/executor.h"
+#if PG_VERSION_NUM < 180000
+#define ExecutorRun(query, direction, count) ExecutorRun(query, direction, count, true)
+#endif
+
+/* 16: what the statistics know a table by. */
+#include "pgstat.h"
+#if PG_VERSION_NUM >= 160000
+#define catalogue_counted_table(status) ((status)->id)
+#else
+#define catalogue_counted_table(status) ((status)->t_id)
 #endif
 
 /* 18: a foreign key may compare periods; none that acts on DELETE does. */

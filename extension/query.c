@@ -4,6 +4,10 @@
  */
 #include "query.h"
 
+#include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+
 static void free_plan(void *plan);
 
 /*
@@ -32,6 +36,31 @@ catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes
 	MemoryContextRegisterResetCallback(cxt, callback);
 
 	return plan;
+}
+
+/*
+ * Makes the generic plan of a query that has one, if it is not there yet: one
+ * scan of an index for all keys, then the rows in the order of the table; or
+ * the rows by their TIDs.  Other plans are bad for a whole batch but may look
+ * good to the planner, which expects ten elements of an array.
+ */
+void
+catalogue_plan_by_index(SPIPlanPtr plan)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	int			save_nestlevel;
+
+	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
+		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
+		return;
+
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
+	AtEOXact_GUC(true, save_nestlevel);
 }
 
 /* Runs a plan; returns the number of rows. */

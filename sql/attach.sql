@@ -31,7 +31,7 @@ SELECT * FROM catalogue.doctor();
 
 -- indexes that will not do: partial, of another kind, in another order, or
 -- with the column among those that are only included
-DROP INDEX app.commentaires_chapitre_id_idx, app.commentaires_auteur_id_idx,
+DROP INDEX app.commentaires_chapitre_id_idx, app.commentaires_auteur_id_auteur_type_idx,
 	app.chapitres_complets_filiere_id_created_at_id_idx;
 CREATE INDEX ON app.commentaires (chapitre_id) WHERE chapitre_id > 0;
 CREATE INDEX ON app.commentaires USING brin (chapitre_id);
@@ -147,7 +147,7 @@ DROP FUNCTION appli.take_deleted_files;
 -- DROP EXTENSION takes the functions and triggers, and leaves tables and rows
 SELECT DISTINCT status FROM catalogue.attach('appli') ORDER BY status;
 INSERT INTO appli.deleted_files (path) VALUES ('uploads/cours/a.pdf');
-INSERT INTO appli.professor_purges (username, phase) VALUES ('dupont', 'chapters');
+INSERT INTO appli.professor_purges (relation, username, phase) VALUES ('appli.professeurs', 'dupont', 'chapters');
 DROP EXTENSION catalogue;
 SELECT count(*) AS routines FROM pg_proc WHERE pronamespace = 'appli'::regnamespace;
 SELECT count(*) AS triggers FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid

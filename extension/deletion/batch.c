@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
@@ -28,6 +29,30 @@ catalogue_key_columns(const List *keys)
 		appendStringInfo(&columns, ", %s", ((DeletionKey *) lfirst(lc))->expression);
 
 	return columns.data;
+}
+
+/* The keys of referenced rows as the FROM item r, from an array each, or those of one row. */
+char *
+catalogue_referenced_rows(const DeletionEdge *edge, bool arrays)
+{
+	StringInfoData parameters;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	initStringInfo(&parameters);
+	initStringInfo(&columns);
+	foreach(lc, edge->keys)
+	{
+		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
+		int			n = foreach_current_index(lc) + 1;
+		const char *separator = n > 1 ? ", " : "";
+
+		appendStringInfo(&parameters, arrays ? "%spg_catalog.unnest($%d)" : "%s$%d", separator, n);
+		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
+	}
+
+	return psprintf(arrays ? "ROWS FROM (%s) AS r (%s)" : "(SELECT %s) AS r (%s)",
+					parameters.data, columns.data);
 }
 
 /* Fills an empty batch of a table from a list; false at the list's end. */

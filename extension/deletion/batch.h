@@ -28,6 +28,7 @@ typedef struct DeletionBatch
 } DeletionBatch;
 
 extern char *catalogue_key_columns(const List *keys);
+extern char *catalogue_referenced_rows(const DeletionEdge *edge, bool arrays);
 extern bool catalogue_fill_batch(DeletionBatch *batch, const DeletionTable *table, int max_rows,
 								 MemoryContext cxt, Tuplestorestate *list, TupleTableSlot *slot);
 extern void catalogue_append_to_batch(DeletionBatch *batch, const DeletionTable *table,

@@ -1,11 +1,12 @@
 /*
  * graph.c
- *		What a professor's deletion reaches: the foreign keys to the professors
- *		table and on from there, and the mapping's own edges, as a graph.
+ *		What the deletion of a row reaches: the foreign keys to its table and on
+ *		from there, and the mapping's own edges, as a graph.
  *
  * The graph is read from the server's own caches, which always know the newest
  * committed state, and kept for the backend's life, one for each attachment,
- * in a memory context of its own below CacheMemoryContext.  Every ALTER TABLE,
+ * relation and column that names its rows, in a memory context of its own below
+ * CacheMemoryContext.  Every ALTER TABLE,
  * CREATE TRIGGER or CREATE INDEX that could change it sends an invalidation
  * message for one of its tables, and the next caller reads it again.  A graph
  * in use stays until its last pin is released.
@@ -18,45 +19,44 @@
 
 #include "names.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_index.h"
-#include "catalog/pg_trigger.h"
-#include "commands/trigger.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 /* What a graph is read for. */
 typedef struct GraphRequest
 {
 	Oid			funcid;
+	const RootRelation *root;
 	LOCKMODE	lockmode;
 } GraphRequest;
 
-static List *graphs = NIL;		/* of DeletionGraph *, one for each attachment */
+static List *graphs = NIL;		/* of DeletionGraph * */
 
-static DeletionGraph *find_graph(Oid funcid);
+static DeletionGraph *find_graph(const GraphRequest *request);
+static bool has_root(const DeletionGraph *graph, const RootRelation *root);
 static void read_graph(CachedThing *thing, void *arg);
 static DeletionTable *make_table(GraphBuilder *builder, Oid relid);
-static void note_triggers(DeletionTable *table, const TriggerDesc *triggers);
 static char *primary_key_columns(Relation rel);
 
 /*
- * Pins the graph of a function's attachment, whose mapping must have
- * professors, with every table of it locked.
+ * Pins the graph below a relation, for a function's attachment, with every table
+ * of it locked.
  */
 DeletionGraph *
-catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
+catalogue_pin_graph(CachedPin *pin, Oid funcid, const RootRelation *root, LOCKMODE lockmode)
 {
 	GraphRequest request = {
 		.funcid = funcid,
+		.root = root,
 		.lockmode = lockmode,
 	};
 	DeletionGraph *graph;
@@ -66,7 +66,7 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		graph = find_graph(funcid);
+		graph = find_graph(&request);
 		if (graph == NULL)
 			break;
 
@@ -77,6 +77,8 @@ catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode)
 		catalogue_pin(pin, &graph->base);
 		foreach(lc, graph->tables)
 			LockRelationOid(((DeletionTable *) lfirst(lc))->relid, lockmode);
+		foreach(lc, graph->also_written)
+			LockRelationOid(lfirst_oid(lc), lockmode);
 		if (catalogue_is_current(graph->base.dependencies))
 			return graph;
 		catalogue_unpin(pin);
@@ -128,14 +130,14 @@ catalogue_topmost_relation(Oid relid)
 }
 
 /*
- * The current graph of a function's attachment, or NULL; stale ones are dropped.
+ * The current graph that is asked for, or NULL; stale ones are dropped.
  * An attachment depends on more than the graph (its outbox): where it has been
  * replaced, no caller finds the graph any more.
  */
 static DeletionGraph *
-find_graph(Oid funcid)
+find_graph(const GraphRequest *request)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
+	const Attachment *attachment = catalogue_attachment_of_function(request->funcid, NULL);
 	DeletionGraph *found = NULL;
 	ListCell   *lc;
 
@@ -149,11 +151,23 @@ find_graph(Oid funcid)
 			graphs = foreach_delete_current(graphs, lc);
 			catalogue_drop_cached(&graph->base);
 		}
-		else if (graph->attachment == attachment)
+		else if (graph->attachment == attachment && has_root(graph, request->root))
 			found = graph;
 	}
 
 	return found;
+}
+
+static bool
+has_root(const DeletionGraph *graph, const RootRelation *root)
+{
+	if (graph->root != root->relid)
+		return false;
+	if (root->key == NULL || graph->by_primary_key)
+		return root->key == NULL && graph->by_primary_key;
+
+	return strcmp(graph->key.name, root->key) == 0 &&
+		strcmp(graph->identity.name, root->identity) == 0;
 }
 
 /* Reads the tables on the worklist, and what references them, until it is empty. */
@@ -173,15 +187,19 @@ read_graph(CachedThing *thing, void *arg)
 	catalogue_init_pin(&graph->attachment_pin, thing->cxt);
 	catalogue_pin(&graph->attachment_pin, unconstify(CachedThing *, &attachment->base));
 
-	graph->roots = catalogue_add_tables(&builder, attachment->professors);
-	if (graph->roots == NIL)
+	/* Where rows of one of these are deleted, others are looked at, locked. */
+	if (get_rel_name(attachment->professors) != NULL)
+		builder.professors = find_all_inheritors(attachment->professors, NoLock, NULL);
+
+	catalogue_check_root(&builder, request->root);
+	graph->root_tables = catalogue_add_tables(&builder, graph->root, true);
+	if (graph->root_tables == NIL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("cannot delete from \"%s\"",
-					   catalogue_relation_name(attachment->professors)),
-				errdetail("A deletion needs an ordinary or a partitioned table."));
+				errmsg("cannot delete from \"%s\"", catalogue_relation_name(graph->root)),
+				errdetail("It has no partition."));
 
-	builder.worklist = list_copy(graph->roots);
+	builder.worklist = list_copy(graph->root_tables);
 	while (builder.worklist != NIL)
 	{
 		DeletionTable *table = linitial(builder.worklist);
@@ -192,10 +210,11 @@ read_graph(CachedThing *thing, void *arg)
 			continue;
 		table->delete_target = true;
 		catalogue_add_foreign_keys(&builder, table);
-		if (list_member_ptr(graph->roots, table))
+		if (list_member_oid(builder.professors, table->relid))
 			catalogue_add_soft_references(&builder, table);
 	}
 
+	catalogue_find_writes(&builder);
 	catalogue_order_graph(&builder);
 
 	MemoryContextSwitchTo(oldcxt);
@@ -203,10 +222,11 @@ read_graph(CachedThing *thing, void *arg)
 
 /*
  * The physical tables of a relation, locked, as new or known members of the
- * graph: itself, or its leaves.
+ * graph: itself, or its leaves; with its inheritance children where they are
+ * asked for, but for other sessions' temporary ones, which no statement reads.
  */
 List *
-catalogue_add_tables(GraphBuilder *builder, Oid relid)
+catalogue_add_tables(GraphBuilder *builder, Oid relid, bool with_children)
 {
 	List	   *members;
 	List	   *tables = NIL;
@@ -216,7 +236,7 @@ catalogue_add_tables(GraphBuilder *builder, Oid relid)
 	LockRelationOid(relid, builder->lockmode);
 	(void) catalogue_relation_name(relid);	/* raises an error where it is
 											 * gone */
-	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+	if (with_children || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 		members = catalogue_depend_on_partitions(builder->graph->base.dependencies, relid,
 												 builder->lockmode);
 	else
@@ -226,6 +246,8 @@ catalogue_add_tables(GraphBuilder *builder, Oid relid)
 	{
 		DeletionTable *table = catalogue_graph_table(builder->graph, lfirst_oid(lc));
 
+		if (isOtherTempNamespace(get_rel_namespace(lfirst_oid(lc))))
+			continue;
 		if (table == NULL && get_rel_relkind(lfirst_oid(lc)) != RELKIND_PARTITIONED_TABLE)
 		{
 			table = make_table(builder, lfirst_oid(lc));
@@ -261,58 +283,27 @@ make_table(GraphBuilder *builder, Oid relid)
 	table->name = psprintf("ONLY %s", catalogue_qualified_relation_name(relid));
 	table->partition = rel->rd_rel->relispartition;
 	table->order_by = primary_key_columns(rel);
-	table->has_before_triggers = table->has_triggers = rel->rd_rules != NULL;
-	if (rel->trigdesc != NULL)
-		note_triggers(table, rel->trigdesc);
+	catalogue_note_triggers(builder, table, rel);
 	table_close(rel, NoLock);
 
 	return table;
-}
-
-/* Which user triggers could see or change rows while the deletion works on them. */
-static void
-note_triggers(DeletionTable *table, const TriggerDesc *triggers)
-{
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
-			continue;
-		if (TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
-			table->has_triggers = true;
-		if (TRIGGER_FOR_DELETE(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype))
-			table->has_before_triggers = true;
-	}
 }
 
 /* The primary key's columns of t, as for ORDER BY; NULL without one. */
 static char *
 primary_key_columns(Relation rel)
 {
-	List	   *indexes = RelationGetIndexList(rel);
+	List	   *key = catalogue_primary_key(rel);
 	StringInfoData columns = {0};
 	ListCell   *lc;
 
-	foreach(lc, indexes)
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index index;
-
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
-		index = (Form_pg_index) GETSTRUCT(tuple);
-		if (index->indisprimary)
-		{
-			initStringInfo(&columns);
-			for (int i = 0; i < index->indnkeyatts; i++)
-				appendStringInfo(&columns, "%st.%s", i > 0 ? ", " : "",
-								 quote_identifier(
-												  get_attname(rel->rd_id, index->indkey.values[i], false)));
-		}
-		ReleaseSysCache(tuple);
-	}
-	list_free(indexes);
+	if (key == NIL)
+		return NULL;
+	initStringInfo(&columns);
+	foreach(lc, key)
+		appendStringInfo(&columns, "%st.%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_identifier(get_attname(rel->rd_id, lfirst_int(lc), false)));
+	list_free(key);
 
 	return columns.data;
 }

@@ -1,6 +1,6 @@
 /*
  * graph.h
- *		What a professor's deletion reaches: tables, and edges between them.
+ *		What the deletion of a row reaches: tables, and edges between them.
  *
  * Tables are physical ones: a partitioned table stands as its leaves.  Names
  * are qualified and quoted, ready for SQL text, in which r is the referenced
@@ -39,6 +39,16 @@ typedef struct DeletionKey
 	char		typalign;
 } DeletionKey;
 
+/* What of the users acts when rows are deleted from a table, or updated. */
+typedef struct TableTriggers
+{
+	bool		any;			/* triggers or rules, partitioned ancestors'
+								 * too */
+	bool		rules;
+	bool		partition_statements;	/* triggers for each statement, of the
+										 * partition or an ancestor */
+} TableTriggers;
+
 typedef struct DeletionTable
 {
 	Oid			relid;
@@ -51,13 +61,20 @@ typedef struct DeletionTable
 								 * the order of traversal */
 	bool		delete_target;	/* rows of it are deleted */
 	bool		partition;
-	bool		has_before_triggers;	/* user triggers or rules that act
-										 * before DELETE */
 	bool		has_triggers;	/* any user trigger or rule on DELETE or
 								 * UPDATE */
+	TableTriggers on_delete;
+	TableTriggers on_update;
+	bool		updated;		/* by the deletion, or an ON UPDATE action */
+	bool		gets_values;	/* other ones than NULL, then, */
+	bool		follows_keys;	/* by an ON UPDATE action */
+	bool		whole_statements;	/* a trigger waits for a DELETE to come to
+									 * its end */
 	bool		no_triggers_below;	/* nothing of that on any table that
 									 * references it, however far */
 	bool		in_cycle;
+	bool		leads_beyond;	/* what references it, however far, does so by
+								 * an edge beyond the schema */
 	int			order;			/* referencing tables first */
 	SPIPlanPtr	delete_batch;
 } DeletionTable;
@@ -69,6 +86,7 @@ typedef struct DeletionEdge
 	DeletionTable *referenced;
 	DeletionTable *referencing;
 	EdgeAction	action;
+	List	   *columns;		/* of char *: of referencing, that refer */
 	List	   *keys;			/* of int: which of referenced->keys, $1 and
 								 * on */
 	char	   *match;			/* condition between r and t */
@@ -79,6 +97,10 @@ typedef struct DeletionEdge
 	const char *condition;		/* part of all of them: on t alone; may be
 								 * NULL */
 	char	   *assignments;	/* of SET NULL and SET DEFAULT */
+	List	   *set_columns;	/* of char *: that these set */
+	Oid			named;			/* the table that the key or the mapping
+								 * names: referencing, or what that is a
+								 * partition of or inherits from */
 	bool		beyond_schema;	/* asked for by the mapping: needs the
 								 * caller's own rights */
 	bool		comparable;		/* match is the whole condition (no PERIOD) */
@@ -86,8 +108,14 @@ typedef struct DeletionEdge
 	bool		traversed;		/* by the deletion; else the server's triggers
 								 * do it */
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
+	bool		generated;		/* a column of it that refers */
+	bool		moves_rows;		/* to another partition, when it sets keys */
+	bool		calls_volatile; /* to set keys to their defaults */
+	int			position;		/* among the RI triggers of referenced */
 	int			chunk;			/* referenced rows for one statement, as
 								 * learned */
+	SPIPlanPtr	reach;			/* reads the referencing rows for a closure */
+	SPIPlanPtr	count;			/* the same where their number will do */
 	SPIPlanPtr	read;
 	SPIPlanPtr	read_and_lock;
 	SPIPlanPtr	lock;
@@ -95,30 +123,66 @@ typedef struct DeletionEdge
 	SPIPlanPtr	delete_by_index;
 } DeletionEdge;
 
-/* Statements on the professor's own row. */
-typedef enum ProfessorStatement
+/*
+ * Where a root is, and by which columns it is known.  Each value of either is one
+ * row's.  NULL: by the primary key.
+ */
+typedef struct RootRelation
 {
-	PROFESSOR_SEE,
-	PROFESSOR_FIND,
-	PROFESSOR_LOCK,
-	PROFESSOR_DELETE,
-	PROFESSOR_NSTATEMENTS
-} ProfessorStatement;
+	Oid			relid;
+	const char *key;			/* the column by which callers name it */
+	const char *identity;		/* the column that stays when that changes */
+} RootRelation;
+
+/* A column of a root, and the type that values of it are read as. */
+typedef struct RootColumn
+{
+	char	   *name;
+	Oid			type;
+} RootColumn;
+
+/* Statements on the root. */
+typedef enum RootStatement
+{
+	ROOT_SEE,
+	ROOT_FIND,
+	ROOT_LOCK,
+	ROOT_LOCK_BY_IDENTITY,
+	ROOT_DELETE,
+	ROOT_NSTATEMENTS
+} RootStatement;
 
 typedef struct DeletionGraph
 {
 	CachedThing base;			/* (must be first) */
 	const Attachment *attachment;
 	CachedPin	attachment_pin;
-	List	   *roots;			/* of DeletionTable *: the professors table,
-								 * or its leaves */
+	Oid			root;			/* the relation that the root is in */
+	bool		by_primary_key; /* was asked for without naming columns */
+	RootColumn	key;
+	RootColumn	identity;
+	List	   *root_tables;	/* of DeletionTable *: that relation, its
+								 * leaves or its inheritance children */
 	List	   *tables;			/* of DeletionTable *, referencing tables
 								 * first */
-	SPIPlanPtr	professor[PROFESSOR_NSTATEMENTS];
-	SPIPlanPtr	outbox_insert;
+	SPIPlanPtr	root_statements[ROOT_NSTATEMENTS];
+	List	   *also_written;	/* of Oid: other tables that a deletion may
+								 * change, locked with the graph's */
+	bool		by_server;		/* only the server's own cascades get it
+								 * right: see graph_order.c */
+	bool		counts_sets;	/* what is updated are keys that are set */
+	bool		server_sets;	/* some of them by the server's triggers */
 } DeletionGraph;
 
-extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, LOCKMODE lockmode);
+/* Does the edge change rows, and keep them? */
+static inline bool
+catalogue_sets_keys(const DeletionEdge *edge)
+{
+	return edge->action == EDGE_SET_NULL || edge->action == EDGE_SET_DEFAULT;
+}
+
+extern DeletionGraph *catalogue_pin_graph(CachedPin *pin, Oid funcid, const RootRelation *root,
+										  LOCKMODE lockmode);
 extern DeletionTable *catalogue_graph_table(const DeletionGraph *graph, Oid relid);
 extern Oid	catalogue_topmost_relation(Oid relid);
 extern const char *catalogue_action_name(EdgeAction action);

@@ -27,10 +27,13 @@ void
 catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referencing,
 				   DeletionEdge *model, const List *pairs)
 {
-	List	   *tables = catalogue_add_tables(builder, referencing);
+	/* A foreign key is not inherited; what the mapping names is. */
+	List	   *tables =
+		catalogue_add_tables(builder, referencing, !OidIsValid(model->constraint));
 	ListCell   *lc;
 
 	model->referenced = referenced;
+	model->named = referencing;
 	set_conditions(builder, model, pairs);
 
 	foreach(lc, tables)
@@ -74,6 +77,7 @@ set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List *pairs)
 			appendStringInfo(&match, " COLLATE %s",
 							 catalogue_collation_name(pair->referenced_collation));
 		edge->keys = lappend_int(edge->keys, add_key(builder, edge->referenced, pair));
+		edge->columns = lappend(edge->columns, pstrdup(pair->referencing));
 	}
 	edge->match = psprintf("%s%s", match.data, condition);
 
@@ -120,12 +124,12 @@ add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair
 	key->array_type = get_array_type(type);
 	get_typlenbyvalalign(type, &key->typlen, &key->typbyval, &key->typalign);
 
-	/* Which leaf a professor is in is not known before the row is found. */
-	if (list_member_ptr(builder->graph->roots, referenced))
+	/* Which leaf the root is in is not known before the row is found. */
+	if (referenced->partition && list_member_ptr(builder->graph->root_tables, referenced))
 	{
 		List	   *keys = lappend(referenced->keys, key);
 
-		foreach(lc, builder->graph->roots)
+		foreach(lc, builder->graph->root_tables)
 			((DeletionTable *) lfirst(lc))->keys = keys;
 	}
 	else

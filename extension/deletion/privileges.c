@@ -12,9 +12,10 @@
 static void check_referencing_table(Oid relid, Oid caller);
 
 /*
- * What callers must be allowed to do themselves: delete from the professors and
- * chapters tables, and from every table that the mapping adds to what the
- * schema's own keys delete; those do so with the rights of each table's owner.
+ * What callers must be allowed to do themselves: delete from the root's table, and
+ * for a professor from the chapters, and from every table that the mapping adds to
+ * what the schema's own keys delete; those do so with the rights of each table's
+ * owner.
  */
 void
 catalogue_check_deletion_privileges(const Deletion *deletion)
@@ -23,8 +24,8 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	catalogue_check_table_privilege(attachment->professors, deletion->caller, ACL_DELETE);
-	if (OidIsValid(attachment->chapters))
+	catalogue_check_table_privilege(deletion->relid, deletion->caller, ACL_DELETE);
+	if (deletion->of_professor && OidIsValid(attachment->chapters))
 		catalogue_check_table_privilege(attachment->chapters, deletion->caller, ACL_DELETE);
 
 	foreach(lc, deletion->graph->tables)
@@ -34,7 +35,7 @@ catalogue_check_deletion_privileges(const Deletion *deletion)
 			const DeletionEdge *edge = lfirst(lc2);
 
 			if (edge->beyond_schema)
-				check_referencing_table(edge->referencing->reported, deletion->caller);
+				check_referencing_table(edge->named, deletion->caller);
 		}
 	}
 }

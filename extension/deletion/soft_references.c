@@ -1,6 +1,8 @@
 /*
  * soft_references.c
  *		The mapping's own references to the professors, as edges of a graph.
+ *
+ * They belong wherever a professor is deleted, whatever the root is.
  */
 #include "deletion/graph_builder.h"
 

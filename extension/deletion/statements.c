@@ -3,23 +3,29 @@
  *		The saved statements on rows of a table, or on those that reference a batch.
  *
  * Each is prepared when it is first needed, and lives as long as the graph.  It
- * runs as the owner of its table, as the server's own cascades do.
+ * reads one table, and is parsed, planned and run as the owner of that, as the
+ * server's own cascades are: no owner's code (an operator, an index predicate, a
+ * policy) ever runs as another.
  *
  * Memory: lists of rows are in the deletion's context, the parameters of a
  * statement in one of its own.
  */
 #include "deletion/statements.h"
+#include "deletion/run.h"
 
 #include "query.h"
 #include "rights.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "executor/tstoreReceiver.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* A list of rows goes to disk beyond this, whatever work_mem says. */
 #define LIST_KILOBYTES 1024
@@ -28,6 +34,7 @@
 typedef struct Statement
 {
 	SPIPlanPtr	plan;
+	CmdType		operation;
 	Oid			relid;			/* its table, as whose owner it runs */
 	const DeletionEdge *edge;	/* its keys are the first parameters; may be
 								 * NULL */
@@ -39,17 +46,16 @@ typedef struct Statement
 	DestReceiver *dest;			/* NULL: no rows come back */
 	uint64		limit;			/* of rows that a DELETE takes; 0: none */
 	List	   *redundant;		/* constraints whose triggers are left out */
+	bool		part_of_statement;
 } Statement;
 
 static char *delete_referencing(const DeletionEdge *edge);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
-static char *referenced_as_rows(const DeletionEdge *edge);
-static SPIPlanPtr prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids,
-						  int cursor_options, const char *query);
-static void make_generic_plan(SPIPlanPtr plan);
+static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
+						  const char *query);
 static Tuplestorestate *collect(Deletion *deletion, Statement *statement);
-static uint64 run_statement(Deletion *deletion, const Statement *statement);
+static uint64 run_statement(const Statement *statement);
 static TupleTableSlot *make_slot(SPIPlanPtr plan);
 
 /*
@@ -62,6 +68,7 @@ catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch
 {
 	SPIPlanPtr *plan = lock ? &edge->read_and_lock : &edge->read;
 	Statement	statement = {
+		.operation = CMD_SELECT,
 		.relid = edge->referencing->relid,
 		.edge = edge,
 		.referenced = referenced,
@@ -73,7 +80,7 @@ catalogue_read_referencing(Deletion *deletion, DeletionEdge *edge, DeletionBatch
 	 * them.
 	 */
 	if (*plan == NULL)
-		*plan = prepare(deletion, edge, false,
+		*plan = prepare(deletion, &statement,
 						edge->indexed ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 						select_referencing(edge, "", edge->match_any, lock));
 
@@ -88,6 +95,7 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 					 DeletionBatch *batch)
 {
 	Statement	statement = {
+		.operation = CMD_SELECT,
 		.relid = edge->referencing->relid,
 		.edge = edge,
 		.referenced = referenced,
@@ -99,7 +107,7 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 
 	if (edge->lock == NULL)
 		edge->lock =
-			prepare(deletion, edge, true,
+			prepare(deletion, &statement,
 					edge->match_hashed != NULL ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN,
 					select_referencing(edge,
 									   psprintf("t.ctid OPERATOR(pg_catalog.=) ANY ($%d) AND ",
@@ -115,28 +123,56 @@ catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *refe
 	tuplestore_end(locked);
 }
 
+/*
+ * User triggers on referencing tables, or a cycle, may update rows that a batch
+ * has the TIDs of: a trigger on the comments that counts them in their chapter.
+ * The rows are locked, so it was this transaction, and each chain of versions is
+ * complete.
+ */
+void
+catalogue_follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	TableScanDesc scan;
+
+	if (batch->nrows == 0)
+		return;
+
+	rel = table_open(table->relid, NoLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_tid(rel, snapshot);
+	for (int i = 0; i < batch->nrows; i++)
+		table_tuple_get_latest_tid(scan, &batch->tids[i]);
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+}
+
 /* Deletes a locked batch whose dependents have been deleted; returns how many. */
 uint64
 catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 					   List *redundant)
 {
 	Statement	statement = {
+		.operation = CMD_DELETE,
 		.relid = table->relid,
 		.batch = batch,
 		.redundant = redundant,
+		.part_of_statement = deletion->one_statement,
 	};
 
 	if (batch->nrows == 0)
 		return 0;
 	if (table->delete_batch == NULL)
 		table->delete_batch =
-			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
+			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN,
 					psprintf("DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 table->name));
 
 	statement.plan = table->delete_batch;
 
-	return run_statement(deletion, &statement);
+	return run_statement(&statement);
 }
 
 /* Sets the keys of a locked batch to null or their default; returns how many. */
@@ -144,6 +180,7 @@ uint64
 catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 {
 	Statement	statement = {
+		.operation = CMD_UPDATE,
 		.relid = edge->referencing->relid,
 		.batch = batch,
 	};
@@ -153,12 +190,12 @@ catalogue_set_keys(Deletion *deletion, DeletionEdge *edge, DeletionBatch *batch)
 		return 0;
 	if (edge->set == NULL)
 		edge->set =
-			prepare(deletion, NULL, true, CURSOR_OPT_GENERIC_PLAN,
+			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN,
 					psprintf("UPDATE %s AS t SET %s WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1)",
 							 edge->referencing->name, edge->assignments));
 	statement.plan = edge->set;
-	rows = run_statement(deletion, &statement);
-	catalogue_record_rows(&deletion->recorder, edge->referencing->relid, edge->action, rows);
+	rows = run_statement(&statement);
+	catalogue_count_set_rows(&deletion->counts, edge->referencing->relid, edge->action, rows);
 
 	return rows;
 }
@@ -172,13 +209,14 @@ catalogue_make_referencing_slot(const DeletionEdge *edge, bool lock)
 
 /*
  * Deletes what references some of the rows of a batch, without reading it first,
- * but no more than a batch; the recorder says whether there was more.
+ * but no more than a batch; where it is a whole one, there may be more.
  */
 uint64
 catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *referenced,
 						  int first, int nreferenced)
 {
 	Statement	statement = {
+		.operation = CMD_DELETE,
 		.relid = edge->referencing->relid,
 		.edge = edge,
 		.referenced = referenced,
@@ -189,22 +227,26 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 
 	if (edge->delete_by_index == NULL)
 		edge->delete_by_index =
-			prepare(deletion, edge, false, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
+			prepare(deletion, &statement, CURSOR_OPT_GENERIC_PLAN, delete_referencing(edge));
 
 	statement.plan = edge->delete_by_index;
 
-	return run_statement(deletion, &statement);
+	return run_statement(&statement);
 }
 
-/* The query of catalogue_delete_by_index(). */
+/*
+ * The query of catalogue_delete_by_index().  The executor can stop after a number
+ * of rows where rows come back.
+ */
 static char *
 delete_referencing(const DeletionEdge *edge)
 {
 	if (edge->match_any != NULL)
-		return psprintf("DELETE FROM %s AS t WHERE %s", edge->referencing->name, edge->match_any);
+		return psprintf("DELETE FROM %s AS t WHERE %s RETURNING 1", edge->referencing->name,
+						edge->match_any);
 
-	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
-					referenced_as_rows(edge), edge->match);
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s RETURNING 1", edge->referencing->name,
+					catalogue_referenced_rows(edge, true), edge->match);
 }
 
 /* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */
@@ -217,7 +259,7 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT t.ctid%s FROM ", catalogue_key_columns(referencing->keys));
 	if (match == NULL)
-		appendStringInfo(&query, "%s, ", referenced_as_rows(edge));
+		appendStringInfo(&query, "%s, ", catalogue_referenced_rows(edge, true));
 	appendStringInfo(&query, "%s AS t WHERE %s%s", referencing->name, condition,
 					 match != NULL ? match : edge->match);
 	if (referencing->order_by != NULL)
@@ -228,36 +270,19 @@ select_referencing(const DeletionEdge *edge, const char *condition, const char *
 	return query.data;
 }
 
-/* The keys of the referenced rows, an array each, as the FROM item r. */
-static char *
-referenced_as_rows(const DeletionEdge *edge)
-{
-	StringInfoData arrays;
-	StringInfoData columns;
-	ListCell   *lc;
-
-	initStringInfo(&arrays);
-	initStringInfo(&columns);
-	foreach(lc, edge->keys)
-	{
-		const DeletionKey *key = list_nth(edge->referenced->keys, lfirst_int(lc));
-		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
-
-		appendStringInfo(&arrays, "%spg_catalog.unnest($%d)", separator,
-						 foreach_current_index(lc) + 1);
-		appendStringInfo(&columns, "%s%s", separator, quote_identifier(key->column));
-	}
-
-	return psprintf("ROWS FROM (%s) AS r (%s)", arrays.data, columns.data);
-}
-
-/* Parameters: the edge's keys, then the batch's TIDs; either may be missing. */
+/*
+ * Prepares a statement as the owner of its table.  Parameters: the edge's keys,
+ * then the batch's TIDs; either may be missing.
+ */
 static SPIPlanPtr
-prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int cursor_options,
+prepare(const Deletion *deletion, const Statement *statement, int cursor_options,
 		const char *query)
 {
+	const DeletionEdge *edge = statement->edge;
 	Oid			argtypes[INDEX_MAX_KEYS + 1];
 	int			nargs = 0;
+	SavedUser	saved;
+	SPIPlanPtr	plan;
 
 	if (edge != NULL)
 	{
@@ -267,35 +292,14 @@ prepare(const Deletion *deletion, const DeletionEdge *edge, bool tids, int curso
 			argtypes[nargs++] =
 			((DeletionKey *) list_nth(edge->referenced->keys, lfirst_int(lc)))->array_type;
 	}
-	if (tids)
+	if (statement->batch != NULL)
 		argtypes[nargs++] = get_array_type(TIDOID);
 
-	return catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
-}
+	catalogue_switch_to_owner(statement->relid, &saved);
+	plan = catalogue_prepare(deletion->graph->base.cxt, query, nargs, argtypes, cursor_options);
+	catalogue_restore_user(&saved);
 
-/*
- * Makes the generic plan of a statement that has one, if it is not there yet:
- * one scan of an index for all keys, then the rows in the order of the table; or
- * the rows by their TIDs.  Other plans are bad for a whole batch but may look
- * good to the planner, which expects ten elements of an array.
- */
-static void
-make_generic_plan(SPIPlanPtr plan)
-{
-	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	int			save_nestlevel;
-
-	if (!(source->cursor_options & CURSOR_OPT_GENERIC_PLAN) ||
-		(source->is_valid && source->gplan != NULL && source->gplan->is_valid))
-		return;
-
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
-	AtEOXact_GUC(true, save_nestlevel);
+	return plan;
 }
 
 /* The rows of a statement as a list, which the caller frees. */
@@ -310,7 +314,7 @@ collect(Deletion *deletion, Statement *statement)
 	{
 		statement->dest = CreateDestReceiver(DestTuplestore);
 		SetTuplestoreDestReceiverParams(statement->dest, store, deletion->cxt, false, NULL, NULL);
-		run_statement(deletion, statement);
+		run_statement(statement);
 		statement->dest->rDestroy(statement->dest);
 	}
 	PG_CATCH();
@@ -323,12 +327,9 @@ collect(Deletion *deletion, Statement *statement)
 	return store;
 }
 
-/*
- * Runs a saved plan on a batch; returns the number of rows.  In READ COMMITTED
- * each statement has a snapshot of its own.
- */
+/* Runs a saved plan on a batch, as the owner of its table; returns the number of rows. */
 static uint64
-run_statement(Deletion *deletion, const Statement *statement)
+run_statement(const Statement *statement)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue deletion statement",
 											  ALLOCSET_SMALL_SIZES);
@@ -336,9 +337,15 @@ run_statement(Deletion *deletion, const Statement *statement)
 	const DeletionEdge *edge = statement->edge;
 	int			nkeys = edge != NULL ? list_length(edge->keys) : 0;
 	ParamListInfo params = makeParamList(nkeys + (statement->batch != NULL ? 1 : 0));
-	SPIExecuteOptions options = {
+	StatementRun run = {
+		.plan = statement->plan,
+		.operation = statement->operation,
+		.relid = statement->relid,
 		.params = params,
 		.dest = statement->dest,
+		.redundant = statement->redundant,
+		.part_of_statement = statement->part_of_statement,
+		.limit = statement->limit,
 	};
 	SavedUser	saved;
 	uint64		rows;
@@ -366,16 +373,10 @@ run_statement(Deletion *deletion, const Statement *statement)
 			.ptype = get_array_type(TIDOID)
 	};
 
-	deletion->recorder.own_params = params;
-	deletion->recorder.redundant = statement->redundant;
-	deletion->recorder.limit = statement->limit;
-	deletion->recorder.limit_reached = false;
 	catalogue_switch_to_owner(statement->relid, &saved);
-	make_generic_plan(statement->plan);
-	rows = catalogue_execute_plan(statement->plan, &options);
+	catalogue_plan_by_index(statement->plan);
+	rows = catalogue_run_statement(&run);
 	catalogue_restore_user(&saved);
-	deletion->recorder.own_params = NULL;
-	deletion->recorder.redundant = NIL;
 
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(cxt);

@@ -12,6 +12,7 @@ extern Tuplestorestate *catalogue_read_referencing(Deletion *deletion, DeletionE
 extern TupleTableSlot *catalogue_make_referencing_slot(const DeletionEdge *edge, bool lock);
 extern void catalogue_lock_batch(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced,
 								 DeletionBatch *batch);
+extern void catalogue_follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
 extern uint64 catalogue_delete_batch(Deletion *deletion, DeletionTable *table, DeletionBatch *batch,
 									 List *redundant);
 extern uint64 catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge,

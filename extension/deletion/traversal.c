@@ -16,34 +16,42 @@
  * purge, whose locks end with each commit, and tables whose rows a trigger could
  * change meanwhile.
  *
- * The RI trigger of an edge is redundant when, since the referenced rows were
- * locked, a pass over the edge in READ COMMITTED has come to its end and deleted
- * all that it found: whoever would add a referencing row needs FOR KEY SHARE on
- * a referenced one and waits.
+ * The RI trigger of an edge may be redundant when a pass over it in READ COMMITTED
+ * has come to its end and dealt with all that it found, in the transaction that
+ * has locked the referenced rows: graph_order.c says for which edges, and why.
+ *
+ * A graph that only the server gets right is left to it: cascade.c.
  *
  * Locks: one deletion at a time for each professors table (see
- * catalogue_lock_professor), the professor's row, then each list or batch in
+ * catalogue_lock_root), the professor's row, then each list or batch in
  * primary key order.
  *
  * Memory: batches, lists and frames live in the deletion's context.
  */
 #include "deletion/statements.h"
 
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+/* What a pass over an edge has come to. */
+typedef struct TraversalPass
+{
+	uint64		found;			/* rows that referenced */
+	uint64		done;			/* of those, deleted or set */
+	bool		complete;		/* all of them */
+} TraversalPass;
+
 static List *traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch);
-static bool traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
-static bool traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
-static bool traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced);
+static TraversalPass traverse_edge(Deletion *deletion, DeletionEdge *edge,
+								   DeletionBatch *referenced);
+static TraversalPass traverse_once(Deletion *deletion, DeletionEdge *edge,
+								   DeletionBatch *referenced);
+static bool can_go_by_index(const DeletionEdge *edge);
+static TraversalPass traverse_by_index(Deletion *deletion, DeletionEdge *edge,
+									   DeletionBatch *referenced);
 static int	next_chunk(int batch_size, int nreferenced, uint64 nreferencing);
-static void follow_moved_rows(const DeletionTable *table, DeletionBatch *batch);
 static bool rows_cannot_move(const DeletionTable *table);
 static void batch_done(Deletion *deletion, uint64 rows);
 static void relock_frame(Deletion *deletion, DeletionFrame *frame);
@@ -54,12 +62,20 @@ static bool has_dependents(const DeletionTable *table);
  * and with the caller's own rights.  Returns early when restart was set.
  */
 void
-catalogue_delete_locked_professor(Deletion *deletion)
+catalogue_delete_locked_root(Deletion *deletion)
 {
-	List	   *redundant = traverse_edges(deletion, deletion->professors, &deletion->professor);
+	List	   *redundant;
 
+	catalogue_expect_sets(deletion);
+	if (deletion->graph->by_server)
+	{
+		catalogue_cascade_root(deletion);
+		return;
+	}
+
+	redundant = traverse_edges(deletion, deletion->root_table, &deletion->root);
 	if (!deletion->restart)
-		catalogue_delete_professor_row(deletion, redundant);
+		catalogue_delete_root(deletion, redundant);
 }
 
 /*
@@ -85,65 +101,87 @@ catalogue_cleanup_traversal(Deletion *deletion)
 
 /*
  * Traverses all edges to the table of a batch; returns the constraints of those
- * whose RI triggers are redundant.  Locks end with a transaction, and what they
- * guarantee with them: after a commit the edges are traversed once more, which
- * finds little.
+ * whose RI triggers are redundant.
+ *
+ * Locks end with a transaction, and what they guarantee with them: after a commit
+ * the edges are traversed once more, which finds little.  A trigger may put back
+ * what was dealt with, and a default may be the very key that is deleted: so this
+ * ends when it has not found less than the time before, and keys that are set to
+ * a default are set once.  What references the batch after that is the server's
+ * business, whose triggers are not redundant then.
  */
 static List *
 traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 {
 	bool		skip = catalogue_skip_redundant_ri_triggers && XactIsoLevel == XACT_READ_COMMITTED;
-	List	   *redundant = NIL;
+	bool		first = true;
+	uint64		done = PG_UINT64_MAX;
+	uint64		before;
 	uint64		transaction_count;
+	List	   *redundant = NIL;
 	ListCell   *lc;
 
 	check_stack_depth();
 
 	do
 	{
+		before = done;
+		done = 0;
 		transaction_count = deletion->transaction_count;
 		list_free(redundant);
 		redundant = NIL;
 		foreach(lc, table->edges)
 		{
 			DeletionEdge *edge = lfirst(lc);
+			TraversalPass pass;
 
-			if (!edge->traversed || batch->nrows == 0)
+			if (!edge->traversed || batch->nrows == 0 ||
+				(edge->action == EDGE_SET_DEFAULT && !first))
 				continue;
-			if (traverse_edge(deletion, edge, batch) && edge->redundant_ri_trigger && skip)
+			pass = traverse_edge(deletion, edge, batch);
+			done += pass.done;
+			if (pass.complete && edge->redundant_ri_trigger && skip)
 				redundant = lappend_oid(redundant, edge->constraint);
 			if (deletion->restart)
 				return NIL;
 		}
-	} while (deletion->transaction_count != transaction_count);
+		first = false;
+	} while (deletion->transaction_count != transaction_count && done > 0 && done < before);
 
-	return redundant;
+	return deletion->transaction_count == transaction_count ? redundant : NIL;
 }
 
 /*
- * Traverses one edge until nothing is left, or a pass over it changes nothing;
- * true when nothing is left.
+ * Traverses one edge until nothing is left.  Rows that could not be deleted (they
+ * were moved or kept meanwhile) are looked for again, as long as others were
+ * deleted and there are fewer of them each time.  Keys are set in one pass.
  */
-static bool
+static TraversalPass
 traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
-	uint64		before;
+	TraversalPass pass;
+	uint64		before = PG_UINT64_MAX;
+	uint64		done = 0;
 
-	if (edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->referencing))
+	if (can_go_by_index(edge))
 		return traverse_by_index(deletion, edge, referenced);
 
-	do
+	for (;;)
 	{
-		before = catalogue_recorded_rows(&deletion->recorder);
-		if (traverse_once(deletion, edge, referenced))
-			return true;
-	} while (catalogue_recorded_rows(&deletion->recorder) > before && !deletion->restart);
+		pass = traverse_once(deletion, edge, referenced);
+		done += pass.done;
+		if (pass.complete || deletion->restart || edge->action != EDGE_DELETE || pass.done == 0 ||
+			pass.found >= before)
+			break;
+		before = pass.found;
+	}
+	pass.done = done;
 
-	return false;
+	return pass;
 }
 
-/* One pass over an edge; true when all that it found was dealt with. */
-static bool
+/* One pass over an edge. */
+static TraversalPass
 traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
 	DeletionTable *referencing = edge->referencing;
@@ -151,7 +189,7 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 	DeletionBatch batch = {0};
 	DeletionFrame *frame;
 	TupleTableSlot *slot;
-	bool		complete;
+	TraversalPass pass = {0};
 
 	/*
 	 * Not on the stack: catalogue_cleanup_traversal() looks at it after an
@@ -174,6 +212,7 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 		uint64		done;
 		List	   *redundant = NIL;
 
+		pass.found += expected;
 		CHECK_FOR_INTERRUPTS();
 		if (!lock_first)
 			catalogue_lock_batch(deletion, edge, referenced, &batch);
@@ -183,13 +222,15 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 			break;
 		if (edge->action == EDGE_DELETE)
 		{
-			follow_moved_rows(referencing, &batch);
+			if (!rows_cannot_move(referencing))
+				catalogue_follow_moved_rows(referencing, &batch);
 			done = catalogue_delete_batch(deletion, referencing, &batch, redundant);
 		}
 		else
 			done = catalogue_set_keys(deletion, edge, &batch);
 		list_free(redundant);
 
+		pass.done += done;
 		if (done < expected)
 			frame->complete = false;
 		batch.nrows = 0;
@@ -197,13 +238,25 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 	}
 
 	ExecDropSingleTupleTableSlot(slot);
-	complete = frame->complete && !deletion->restart;
+	pass.complete = frame->complete && !deletion->restart;
 	deletion->frames = frame->outer;
 	tuplestore_end(frame->rows);
 	pfree(frame);
 	catalogue_free_batch(&batch);
 
-	return complete;
+	return pass;
+}
+
+/*
+ * May rows be deleted without being read first?  Nothing must reference them, and
+ * the statement may stop before its end, where a trigger for each statement would
+ * not fire.
+ */
+static bool
+can_go_by_index(const DeletionEdge *edge)
+{
+	return edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->referencing) &&
+		!edge->referencing->whole_statements;
 }
 
 /*
@@ -213,9 +266,10 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
  * the rest is read once, like any other edge: to ask for the next rows would scan
  * those already deleted again.
  */
-static bool
+static TraversalPass
 traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
+	TraversalPass pass = {0};
 	int			next = 0;
 
 	while (next < referenced->nrows && !deletion->restart)
@@ -227,7 +281,9 @@ traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referen
 
 		CHECK_FOR_INTERRUPTS();
 		done = catalogue_delete_by_index(deletion, edge, referenced, next, nreferenced);
-		more = deletion->recorder.limit_reached;
+		more = done >= deletion->batch_size;
+		pass.found += done;
+		pass.done += done;
 
 		if (more)
 			edge->chunk = Max(nreferenced / 2, 1);
@@ -238,11 +294,18 @@ traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referen
 		}
 		batch_done(deletion, done);
 
-		if (more && nreferenced == 1)
-			return traverse_once(deletion, edge, referenced);
-	}
+		if (more && nreferenced == 1 && !deletion->restart)
+		{
+			TraversalPass rest = traverse_once(deletion, edge, referenced);
 
-	return !deletion->restart;
+			rest.found += pass.found;
+			rest.done += pass.done;
+			return rest;
+		}
+	}
+	pass.complete = !deletion->restart;
+
+	return pass;
 }
 
 /*
@@ -257,32 +320,6 @@ next_chunk(int batch_size, int nreferenced, uint64 nreferencing)
 	return (int) Max(Min(chunk, Min(2.0 * nreferenced, batch_size)), 1);
 }
 
-/*
- * User triggers on referencing tables, or a cycle, may update rows that a batch
- * has the TIDs of: a trigger on the comments that counts them in their chapter.
- * The rows are locked, so it was this transaction, and each chain of versions is
- * complete.
- */
-static void
-follow_moved_rows(const DeletionTable *table, DeletionBatch *batch)
-{
-	Relation	rel;
-	Snapshot	snapshot;
-	TableScanDesc scan;
-
-	if (batch->nrows == 0 || rows_cannot_move(table))
-		return;
-
-	rel = table_open(table->relid, NoLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan_tid(rel, snapshot);
-	for (int i = 0; i < batch->nrows; i++)
-		table_tuple_get_latest_tid(scan, &batch->tids[i]);
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-}
-
 /* Can nothing but the deletion's own statements change rows while a batch has their TIDs? */
 static bool
 rows_cannot_move(const DeletionTable *table)
@@ -294,7 +331,6 @@ rows_cannot_move(const DeletionTable *table)
 static void
 batch_done(Deletion *deletion, uint64 rows)
 {
-	catalogue_flush_recorder(&deletion->recorder);
 	deletion->pending += rows;
 	if (deletion->commit != NULL && deletion->pending >= deletion->batch_size)
 		deletion->commit(deletion);

@@ -33,10 +33,10 @@ WITH chapters AS (
 	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_id) AS i (id)
 	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_created_at) AS d (created_at)
 	WHERE a.deleted_files = attachment
-), professors AS (
-	SELECT 'TABLE(relation regclass, action text, row_count bigint)' AS report
+), deletions AS (
+	SELECT 'TABLE(relation regclass, action text, row_count bigint)' AS report, a.professors
 	FROM catalogue.attachment a
-	WHERE a.deleted_files = attachment AND a.professors IS NOT NULL
+	WHERE a.deleted_files = attachment
 ), root AS (
 	SELECT catalogue.argument_type(l.relation, l.id) AS id
 	FROM catalogue.lookup l WHERE l.attachment = wanted_functions.attachment
@@ -52,19 +52,32 @@ SELECT 'FUNCTION', 'recent_chapters',
 FROM chapters c
 UNION ALL
 SELECT v.*
-FROM professors p CROSS JOIN LATERAL (VALUES
+FROM deletions d CROSS JOIN LATERAL (VALUES
+	('FUNCTION', 'delete_with_dependents', 'regclass, text, integer, boolean',
+		'relation regclass, key text, batch_size integer DEFAULT 1000, missing_ok boolean DEFAULT false',
+		d.report, 'VOLATILE PARALLEL UNSAFE ROWS 20', 'catalogue_delete_with_dependents'),
+	('FUNCTION', 'preview_deletion', 'regclass, text', 'relation regclass, key text',
+		d.report, 'STABLE PARALLEL RESTRICTED ROWS 20', 'catalogue_preview_deletion'),
+	('PROCEDURE', 'purge_with_dependents', 'regclass, text, integer, interval',
+		'relation regclass, key text, batch_size integer DEFAULT 1000, pause interval DEFAULT ''0''',
+		NULL, '', 'catalogue_purge_with_dependents')) AS v
+UNION ALL
+SELECT v.*
+FROM deletions d CROSS JOIN LATERAL (VALUES
 	('FUNCTION', 'delete_professor_batch', 'text, integer, boolean',
 		'username text, batch_size integer DEFAULT 1000, missing_ok boolean DEFAULT false',
-		p.report, 'VOLATILE PARALLEL UNSAFE ROWS 20', 'catalogue_delete_professor_batch'),
+		d.report, 'VOLATILE PARALLEL UNSAFE ROWS 20', 'catalogue_delete_professor_batch'),
 	('FUNCTION', 'preview_professor_deletion', 'text', 'username text',
-		p.report, 'STABLE PARALLEL RESTRICTED ROWS 20', 'catalogue_preview_professor_deletion'),
+		d.report, 'STABLE PARALLEL RESTRICTED ROWS 20', 'catalogue_preview_professor_deletion'),
 	('PROCEDURE', 'purge_professor', 'text, integer, interval',
 		'username text, batch_size integer DEFAULT 1000, pause interval DEFAULT ''0''',
 		NULL, '', 'catalogue_purge_professor'),
 	('FUNCTION', 'take_deleted_files', 'integer', 'max_files integer DEFAULT 100',
-		'SETOF text', 'VOLATILE PARALLEL UNSAFE ROWS 100', 'catalogue_take_deleted_files'),
+		'TABLE(path text, relation regclass, column_name name)', 'VOLATILE PARALLEL UNSAFE ROWS 100',
+		'catalogue_take_deleted_files'),
 	('FUNCTION', 'retry_deleted_file', 'text, text', 'path text, error text',
 		'void', 'VOLATILE PARALLEL UNSAFE', 'catalogue_retry_deleted_file')) AS v
+WHERE d.professors IS NOT NULL
 UNION ALL
 SELECT v.*
 FROM root r CROSS JOIN LATERAL (VALUES

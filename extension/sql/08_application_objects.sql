@@ -7,7 +7,10 @@
  * other.  The triggers go with the extension.
  */
 
--- Creates the outbox: paths of deleted files that wait to be unlinked.
+-- Creates the outbox: paths of deleted files that wait to be unlinked.  Each row
+-- costs the deletion that queues it, so one index serves identity and order; the
+-- other one's rows are those that are taken.  Where a path came from is not known
+-- of rows that were put in by hand.
 CREATE FUNCTION catalogue.create_outbox(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -21,15 +24,17 @@ BEGIN
 	detail := 'files to unlink';
 	IF to_regclass(outbox) IS NULL THEN
 		EXECUTE format('CREATE TABLE %s (
-			id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+			id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
 			path text NOT NULL,
 			state text NOT NULL DEFAULT ''queued'' CHECK (state IN (''queued'', ''taken'', ''dead'')),
 			attempts integer NOT NULL DEFAULT 0,
 			due_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			deleted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			taken_by xid8,
-			last_error text)', outbox);
-		EXECUTE format('CREATE INDEX ON %s (due_at, id) WHERE state = ''queued''', outbox);
+			last_error text,
+			relation regclass,
+			column_name name,
+			PRIMARY KEY (due_at, id))', outbox);
 		EXECUTE format('CREATE INDEX ON %s (path) WHERE state = ''taken''', outbox);
 		status := 'created';
 	ELSE
@@ -37,12 +42,23 @@ BEGIN
 			catalogue.mapped_column(to_regclass(outbox), c)
 		FROM unnest(ARRAY['id', 'path', 'state', 'attempts', 'due_at', 'deleted_at',
 			'taken_by', 'last_error']) AS c;
+		IF (SELECT c.relkind FROM pg_class c WHERE c.oid = to_regclass(outbox)) <> 'r' THEN
+			RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+				MESSAGE = '"deleted_files" is not an ordinary table';
+		END IF;
+		IF (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = to_regclass(outbox)
+			AND a.attname IN ('relation', 'column_name') AND NOT a.attisdropped) < 2 THEN
+			EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS relation regclass,
+				ADD COLUMN IF NOT EXISTS column_name name', outbox);
+			detail := 'files to unlink; added the columns relation and column_name';
+		END IF;
 	END IF;
 	RETURN NEXT;
 END
 $$;
 
--- Creates the table of purges: a row for each professor whose purge has begun.
+-- Creates the table of purges: a row for each one that has begun.  The professor's
+-- username stands there, or the key of a row of another relation.
 CREATE FUNCTION catalogue.create_purges(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -53,10 +69,11 @@ DECLARE
 BEGIN
 	status := 'found';
 	object := format('table %s', purges);
-	detail := 'progress of purge_professor';
+	detail := 'progress of purges';
 	IF to_regclass(purges) IS NULL THEN
 		EXECUTE format('CREATE TABLE %s (
-			username text PRIMARY KEY,
+			relation regclass NOT NULL,
+			username text NOT NULL,
 			started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			resumed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			phase text NOT NULL,
@@ -65,13 +82,14 @@ BEGIN
 			rows_expected bigint,
 			last_batch_at timestamptz,
 			finished_at timestamptz,
-			pid integer)', purges);
+			pid integer,
+			PRIMARY KEY (relation, username))', purges);
 		EXECUTE format('GRANT SELECT ON %s TO PUBLIC', purges);
 		status := 'created';
 	ELSE
 		PERFORM catalogue.mapped_relation(schema, 'professor_purges', 'the progress of purges'),
 			catalogue.mapped_column(to_regclass(purges), c)
-		FROM unnest(ARRAY['username', 'started_at', 'resumed_at', 'phase', 'rows_done',
+		FROM unnest(ARRAY['relation', 'username', 'started_at', 'resumed_at', 'phase', 'rows_done',
 			'rows_before', 'rows_expected', 'last_batch_at', 'finished_at', 'pid']) AS c;
 	END IF;
 	RETURN NEXT;
@@ -119,7 +137,7 @@ BEGIN
 	detail := 'how far each purge is';
 	IF to_regclass(progress) IS NULL THEN
 		EXECUTE format('CREATE VIEW %s AS
-			SELECT p.username, p.phase, p.started_at, p.rows_done, p.rows_expected,
+			SELECT p.relation, p.username, p.phase, p.started_at, p.rows_done, p.rows_expected,
 				CASE WHEN p.finished_at IS NOT NULL THEN 100.0
 					ELSE round(least(100.0 * p.rows_done / nullif(p.rows_expected, 0), 100), 1)
 				END AS percent,

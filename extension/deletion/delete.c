@@ -1,6 +1,6 @@
 /*
- * delete_professor.c
- *		delete_professor_batch().
+ * delete.c
+ *		delete_with_dependents(), delete_professor_batch().
  *
  * The deletion is one transaction, the caller's; what it did is one row for
  * each relation and action.
@@ -14,61 +14,86 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+PG_FUNCTION_INFO_V1(catalogue_delete_with_dependents);
 PG_FUNCTION_INFO_V1(catalogue_delete_professor_batch);
 
+static Datum delete_root(FunctionCallInfo fcinfo, bool of_professor);
 static void report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo);
 static void report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid);
 static void put_row(ReturnSetInfo *rsinfo, Oid relid, const char *action, int64 rows);
+
+/*
+ * delete_with_dependents(relation regclass, key text, batch_size integer DEFAULT 1000,
+ *						  missing_ok boolean DEFAULT false)
+ *		RETURNS TABLE (relation regclass, action text, row_count bigint)
+ *
+ * Deletes the row of a table that has this primary key with all that depends on
+ * it, in the caller's transaction, in statements of at most batch_size rows.
+ * Returns a row for each relation that was touched, dependents first, the row's
+ * own table last.
+ *
+ * Errors: 22004 for a null argument, 22P02 for a key that is no value of the
+ * column, 22023 for a batch size below one, 25006 in a read-only transaction or on
+ * a standby, 42501 without the rights, 42809 for what is no table of an
+ * application, 0A000 for a table without a primary key of one column, 55000 where
+ * the schema is not attached, P0002 where there is no such row, unless missing_ok
+ * (then no rows).
+ */
+Datum
+catalogue_delete_with_dependents(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("delete_with_dependents()");
+
+	return delete_root(fcinfo, false);
+}
 
 /*
  * delete_professor_batch(username text, batch_size integer DEFAULT 1000,
  *						  missing_ok boolean DEFAULT false)
  *		RETURNS TABLE (relation regclass, action text, row_count bigint)
  *
- * Deletes a professor with all that depends on them, in the caller's
- * transaction, in statements of at most batch_size rows.  Returns a row for
- * each relation that was touched, dependents first, the professors table last.
- *
- * Errors: 22004 for a null argument, 22023 for a batch size below one, 25006
- * in a read-only transaction or on a standby, 42501 without the rights, 55000
- * where the schema is not attached, P0002 for an unknown professor, unless
- * missing_ok (then no rows).
+ * The same for a professor, by their username.
  */
 Datum
 catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 {
+	PreventCommandIfReadOnly("delete_professor_batch()");
+
+	return delete_root(fcinfo, true);
+}
+
+static Datum
+delete_root(FunctionCallInfo fcinfo, bool of_professor)
+{
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Deletion   *deletion;
+	Deletion   *deletion = catalogue_begin_deletion(fcinfo, of_professor);
 	bool		missing_ok;
 
-	PreventCommandIfReadOnly("delete_professor_batch()");
-	deletion = catalogue_begin_deletion(fcinfo);
-	if (PG_ARGISNULL(2))
+	if (PG_ARGISNULL(deletion->first_option + 1))
 		ereport(ERROR,
 				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("missing_ok must not be null"));
-	missing_ok = PG_GETARG_BOOL(2);
+	missing_ok = PG_GETARG_BOOL(deletion->first_option + 1);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	SPI_connect();
 	catalogue_lock_graph(deletion, RowExclusiveLock);
-	catalogue_start_recorder(&deletion->recorder);
 	PG_TRY();
 	{
 		catalogue_check_deletion_privileges(deletion);
-		if (catalogue_lock_professor(deletion))
+		if (catalogue_lock_root(deletion))
 		{
-			catalogue_delete_locked_professor(deletion);
-			catalogue_flush_recorder(&deletion->recorder);
+			catalogue_start_counting(&deletion->counts);
+			catalogue_delete_locked_root(deletion);
+			catalogue_stop_counting(&deletion->counts, deletion->graph);
 			report_deletion(deletion, rsinfo);
 		}
 		else if (!missing_ok)
-			catalogue_report_unknown_professor(deletion);
+			catalogue_report_unknown_root(deletion);
 	}
 	PG_FINALLY();
 	{
 		catalogue_cleanup_traversal(deletion);
-		catalogue_stop_recorder(&deletion->recorder);
 		catalogue_unpin(&deletion->graph_pin);
 	}
 	PG_END_TRY();
@@ -81,8 +106,8 @@ catalogue_delete_professor_batch(PG_FUNCTION_ARGS)
 static void
 report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 {
-	const Oid	professors = deletion->attachment->professors;
-	List	   *reported = list_make1_oid(professors);
+	Oid			last = deletion->root_table->reported;
+	List	   *reported = list_make1_oid(last);
 	ListCell   *lc;
 
 	foreach(lc, deletion->graph->tables)
@@ -93,7 +118,7 @@ report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 			report_relation(deletion, rsinfo, relid);
 		reported = list_append_unique_oid(reported, relid);
 	}
-	foreach(lc, deletion->recorder.counts)
+	foreach(lc, deletion->counts.rows)
 	{
 		Oid			relid = ((DeletionCount *) lfirst(lc))->relid;
 
@@ -101,7 +126,7 @@ report_deletion(const Deletion *deletion, ReturnSetInfo *rsinfo)
 			report_relation(deletion, rsinfo, relid);
 		reported = list_append_unique_oid(reported, relid);
 	}
-	report_relation(deletion, rsinfo, professors);
+	report_relation(deletion, rsinfo, last);
 }
 
 static void
@@ -111,7 +136,7 @@ report_relation(const Deletion *deletion, ReturnSetInfo *rsinfo, Oid relid)
 	{
 		ListCell   *lc;
 
-		foreach(lc, deletion->recorder.counts)
+		foreach(lc, deletion->counts.rows)
 		{
 			const DeletionCount *count = lfirst(lc);
 
