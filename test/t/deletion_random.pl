@@ -92,6 +92,7 @@ sub report
 {
 	my ($trial) = @_;
 	my @problems = $trial->problems;
+	push @problems, "the server warns: $1" if ($trial->{stderr} // '') =~ /WARNING: +(.*)/;
 	my $sql = join '', map { "$_;\n" } $trial->{sql}->create;
 
 	$kinds{$_}++ for keys %{ $trial->{schema}{kinds} };
