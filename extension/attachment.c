@@ -46,6 +46,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 /* Hash entry; the attachment itself is replaced as a whole. */
@@ -69,6 +70,7 @@ enum
 	ATTACHMENT_PROFESSORS,
 	ATTACHMENT_PROFESSORS_ID,
 	ATTACHMENT_PROFESSORS_USERNAME,
+	ATTACHMENT_UNLINK_DELAY,
 	ATTACHMENT_NATTS
 };
 
@@ -96,6 +98,8 @@ static void drop_stale_attachments(void);
 static void read_attachment(CachedThing *thing, void *schema);
 static void read_config_table(const char *name, Oid outbox, Attachment *attachment,
 							  ConfigRowReader reader);
+static void read_config_rows(const char *name, const char *index_name, AttrNumber column,
+							 Oid value, Attachment *attachment, ConfigRowReader reader);
 static void read_attachment_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull);
 static void read_file_row(Attachment *attachment, const Datum *values, const bool *isnull);
@@ -130,6 +134,36 @@ catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 	}
 
 	return attachment_of_schema(schema);
+}
+
+/*
+ * The file columns that a table is bound with, by whichever attachments, in the
+ * current memory context.  What is made from them depends on
+ * catalogue_config_relid().
+ */
+List *
+catalogue_file_bindings(Oid relid)
+{
+	Attachment	scratch = {.base.cxt = CurrentMemoryContext};
+
+	read_config_rows("file_column", "file_column_relation_idx", CONFIG_RELATION + 1, relid,
+					 &scratch, read_file_row);
+
+	return scratch.files;
+}
+
+/*
+ * How long after its row a file may be unlinked, by the attachment of an outbox
+ * whatever its name and schema are now.
+ */
+Interval
+catalogue_unlink_delay(Oid outbox)
+{
+	Attachment	scratch = {.base.cxt = CurrentMemoryContext};
+
+	read_config_table("attachment", outbox, &scratch, read_attachment_row);
+
+	return scratch.unlink_delay;
 }
 
 /* The table whose invalidation messages say that an attachment has changed. */
@@ -312,6 +346,15 @@ read_attachment(CachedThing *thing, void *schema)
 static void
 read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRowReader reader)
 {
+	read_config_rows(name, psprintf("%s_pkey", name), CONFIG_ATTACHMENT + 1, outbox, attachment,
+					 reader);
+}
+
+/* The same for rows that are found by the first column of another index. */
+static void
+read_config_rows(const char *name, const char *index_name, AttrNumber column, Oid value,
+				 Attachment *attachment, ConfigRowReader reader)
+{
 	Relation	rel;
 	Relation	index;
 	ScanKeyData key;
@@ -325,10 +368,9 @@ read_config_table(const char *name, Oid outbox, Attachment *attachment, ConfigRo
 	 */
 	while ((rel = try_table_open(catalogue_member_relid(name), AccessShareLock)) == NULL)
 		CHECK_FOR_INTERRUPTS();
-	index = index_open(catalogue_member_relid(psprintf("%s_pkey", name)), AccessShareLock);
+	index = index_open(catalogue_member_relid(index_name), AccessShareLock);
 
-	ScanKeyInit(&key, CONFIG_ATTACHMENT + 1, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(outbox));
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
 
 	scan = systable_beginscan_ordered(rel, index, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
@@ -368,6 +410,7 @@ read_attachment_row(Attachment *attachment, const Datum *values, const bool *isn
 												   isnull[ATTACHMENT_PROFESSORS_USERNAME]);
 	attachment->deleted_files = DatumGetObjectId(values[ATTACHMENT_DELETED_FILES]);
 	attachment->professor_purges = DatumGetObjectId(values[ATTACHMENT_PROFESSOR_PURGES]);
+	attachment->unlink_delay = *DatumGetIntervalP(values[ATTACHMENT_UNLINK_DELAY]);
 }
 
 /* catalogue.lookup: kind, id, code, nom, parent */
@@ -386,16 +429,20 @@ read_lookup_row(Attachment *attachment, const Datum *values, const bool *isnull)
 	attachment->lookups = lappend(attachment->lookups, lookup);
 }
 
-/* catalogue.file_column: column, separator */
+/* catalogue.file_column: column, separator, prefix, replaced, shared */
 static void
 read_file_row(Attachment *attachment, const Datum *values, const bool *isnull)
 {
 	FileBinding *file = palloc(sizeof(FileBinding));
 	const int	first = CONFIG_FIRST_OWN;
 
+	file->outbox = DatumGetObjectId(values[CONFIG_ATTACHMENT]);
 	file->relid = DatumGetObjectId(values[CONFIG_RELATION]);
 	file->column = name_or_null(values[first], false);
 	file->separator = isnull[first + 1] ? NULL : TextDatumGetCString(values[first + 1]);
+	file->prefix = isnull[first + 2] ? NULL : TextDatumGetCString(values[first + 2]);
+	file->replaced = DatumGetBool(values[first + 3]);
+	file->shared = DatumGetBool(values[first + 4]);
 	attachment->files = lappend(attachment->files, file);
 }
 

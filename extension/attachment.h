@@ -13,6 +13,7 @@
 
 #include "invalidation.h"
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 typedef struct LookupBinding
@@ -27,9 +28,13 @@ typedef struct LookupBinding
 
 typedef struct FileBinding
 {
+	Oid			outbox;			/* which attachment's */
 	Oid			relid;
 	char	   *column;
 	char	   *separator;		/* NULL where a value is one path */
+	char	   *prefix;			/* of relative paths; NULL where they have it */
+	bool		replaced;		/* a path that an UPDATE replaces goes too */
+	bool		shared;			/* several rows may name one file */
 } FileBinding;
 
 /* A foreign key whose rows go too, whatever its ON DELETE action says. */
@@ -65,6 +70,7 @@ typedef struct Attachment
 	char	   *professors_username;
 
 	Oid			deleted_files;	/* the outbox */
+	Interval	unlink_delay;	/* before a path in it is due */
 	Oid			professor_purges;	/* progress of purges */
 
 	List	   *lookups;		/* of LookupBinding *, in tree order */
@@ -74,6 +80,8 @@ typedef struct Attachment
 } Attachment;
 
 extern const Attachment *catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies);
+extern List *catalogue_file_bindings(Oid relid);
+extern Interval catalogue_unlink_delay(Oid outbox);
 extern Oid	catalogue_config_relid(void);
 
 #endif							/* CATALOGUE_ATTACHMENT_H */

@@ -71,4 +71,5 @@ _PG_init(void)
 	catalogue_stream_scan_init();
 	catalogue_feed_init();
 	catalogue_lookups_init();
+	catalogue_files_init();
 }

@@ -4,7 +4,7 @@
  *		settings, and the set-up of each part.
  *
  * Data flows one way: SQL entry point -> attachment -> source -> scan.  A
- * feature (feed, deletion, lookups) includes the shared headers and its own,
+ * feature (feed, deletion, files, lookups) includes the shared headers and its own,
  * never another feature's.
  */
 #ifndef CATALOGUE_H
@@ -28,5 +28,6 @@ extern void catalogue_invalidation_init(void);
 extern void catalogue_stream_scan_init(void);
 extern void catalogue_feed_init(void);
 extern void catalogue_lookups_init(void);
+extern void catalogue_files_init(void);
 
 #endif							/* CATALOGUE_H */

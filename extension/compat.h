@@ -64,6 +64,13 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define SO_NONE 0
 #endif
 
+/* 19: a table scan takes options. */
+#include "access/tableam.h"
+#if PG_VERSION_NUM < 190000
+#define table_beginscan(rel, snapshot, nkeys, keys, flags) \
+	table_beginscan(rel, snapshot, nkeys, keys)
+#endif
+
 /* 19: pruning a page that is read may also mark it all-visible. */
 #include "access/heapam.h"
 #if PG_VERSION_NUM < 190000

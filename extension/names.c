@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -30,6 +31,24 @@ catalogue_member_relid(const char *name)
 				errhint("Run CREATE EXTENSION catalogue."));
 
 	return relid;
+}
+
+/* A function of the extension's own that takes no arguments, by its name; 42883 where it is gone. */
+Oid
+catalogue_member_function(const char *name)
+{
+	oidvector  *no_arguments = buildoidvector(NULL, 0);
+	Oid			funcid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+										 PointerGetDatum(no_arguments),
+										 ObjectIdGetDatum(get_namespace_oid("catalogue", false)));
+
+	if (!OidIsValid(funcid))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function catalogue.%s() does not exist", name),
+				errhint("Run CREATE EXTENSION catalogue."));
+
+	return funcid;
 }
 
 /* A relation's name alone, as messages quote it; 42P01 where it is gone. */

@@ -15,6 +15,7 @@
 #include "access/attnum.h"
 
 extern Oid	catalogue_member_relid(const char *name);
+extern Oid	catalogue_member_function(const char *name);
 extern char *catalogue_relation_name(Oid relid);
 extern char *catalogue_qualified_relation_name(Oid relid);
 extern AttrNumber catalogue_column_number(Oid relid, const char *column);

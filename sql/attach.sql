@@ -31,7 +31,7 @@ SELECT * FROM catalogue.doctor();
 
 -- indexes that will not do: partial, of another kind, in another order, or
 -- with the column among those that are only included
-DROP INDEX app.commentaires_chapitre_id_idx, app.commentaires_auteur_id_idx,
+DROP INDEX app.commentaires_chapitre_id_idx, app.commentaires_auteur_id_auteur_type_idx,
 	app.chapitres_complets_filiere_id_created_at_id_idx;
 CREATE INDEX ON app.commentaires (chapitre_id) WHERE chapitre_id > 0;
 CREATE INDEX ON app.commentaires USING brin (chapitre_id);

@@ -39,12 +39,14 @@ CREATE TABLE catalogue.attachment (
 	professors regclass,
 	professors_id name,
 	professors_username name,
+	unlink_delay interval NOT NULL DEFAULT '0',
 	CONSTRAINT attachment_pkey PRIMARY KEY (deleted_files),
 	-- A table is bound with its columns: the functions rely on it.
 	CONSTRAINT attachment_chapters CHECK (chapters IS NULL
 		OR pg_catalog.num_nulls(chapters_id, chapters_filiere, chapters_created_at) = 0),
 	CONSTRAINT attachment_professors CHECK (professors IS NULL
-		OR pg_catalog.num_nulls(professors_id, professors_username) = 0)
+		OR pg_catalog.num_nulls(professors_id, professors_username) = 0),
+	CONSTRAINT attachment_unlink_delay CHECK (unlink_delay >= '0' AND pg_catalog.isfinite(unlink_delay))
 );
 COMMENT ON TABLE catalogue.attachment IS 'one row for each schema that is attached: the schema of deleted_files';
 
@@ -67,9 +69,14 @@ CREATE TABLE catalogue.file_column (
 	relation regclass NOT NULL,
 	"column" name NOT NULL,
 	separator text,
+	prefix text,
+	replaced boolean NOT NULL DEFAULT true,
+	shared boolean NOT NULL DEFAULT false,
 	CONSTRAINT file_column_pkey PRIMARY KEY (attachment, ordinal)
 );
 COMMENT ON TABLE catalogue.file_column IS 'columns that hold paths of files to unlink when their row is deleted';
+-- A trigger knows its table, and not whose attachments are bound to it.
+CREATE INDEX file_column_relation_idx ON catalogue.file_column (relation);
 
 CREATE TABLE catalogue.also_delete (
 	attachment regclass NOT NULL,

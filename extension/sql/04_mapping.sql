@@ -57,7 +57,7 @@ SELECT s.* FROM (VALUES
 		catalogue.default_mapping() -> 'professors', false),
 	(3, 'lookups', true, '{kind,relation,id,code,nom}', '{parent}',
 		'{"id": "id", "code": "code", "nom": "nom"}', false),
-	(4, 'files', true, '{relation,column}', '{separator}', '{}', true),
+	(4, 'files', true, '{relation,column}', '{separator,prefix,replaced,shared}', '{}', true),
 	(5, 'also_delete', true, '{relation,columns}', '{}', '{}', true),
 	(6, 'soft_references', true, '{relation,column}', '{type_column,type_values}', '{}', true)) AS s
 $$;
@@ -155,6 +155,7 @@ CREATE FUNCTION catalogue.check_mapping_item(section text, item jsonb, required 
 AS $$
 DECLARE
 	lists constant text[] := ARRAY['columns', 'type_values'];
+	flags constant text[] := ARRAY['replaced', 'shared'];
 	wrong text;
 BEGIN
 	SELECT key INTO wrong FROM jsonb_object_keys(item) AS key
@@ -172,12 +173,20 @@ BEGIN
 	END IF;
 
 	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
-	WHERE key <> ALL (lists) AND (jsonb_typeof(value) <> 'string' OR value = '""')
+	WHERE key <> ALL (lists || flags) AND (jsonb_typeof(value) <> 'string' OR value = '""')
 	ORDER BY key LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('"%s" in "%s" of the mapping must be a string, and not an empty one',
 				wrong, section);
+	END IF;
+
+	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
+	WHERE key = ANY (flags) AND jsonb_typeof(value) <> 'boolean'
+	ORDER BY key LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('"%s" in "%s" of the mapping must be true or false', wrong, section);
 	END IF;
 
 	SELECT key INTO wrong FROM jsonb_each(item) AS pair (key, value)
@@ -271,7 +280,8 @@ CREATE FUNCTION catalogue.check_mapped_columns(relation regclass, item jsonb) RE
 AS $$
 BEGIN
 	PERFORM catalogue.mapped_column(relation, pair.value #>> '{}')
-	FROM jsonb_each(item - '{relation,kind,separator,columns,type_values}'::text[]) AS pair;
+	FROM jsonb_each(item
+		- '{relation,kind,separator,prefix,replaced,shared,columns,type_values}'::text[]) AS pair;
 	PERFORM catalogue.mapped_column(relation, value)
 	FROM jsonb_array_elements_text(item -> 'columns') AS value;
 END
@@ -308,7 +318,7 @@ CREATE FUNCTION catalogue.check_duplicate(section text, others jsonb, item jsonb
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	besides constant text[] := '{separator,type_values}';
+	besides constant text[] := '{separator,prefix,replaced,shared,type_values}';
 BEGIN
 	IF EXISTS (SELECT FROM jsonb_array_elements(others) AS other
 		WHERE other ->> 'kind' = item ->> 'kind'

@@ -52,6 +52,33 @@ BEGIN
 END
 $$;
 
+-- Refuses a column that does not hold paths: strings or arrays of them, which
+-- are in the row (a virtual generated column's values are not).
+CREATE FUNCTION catalogue.check_path_column(relation regclass, "column" text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	type constant regtype := catalogue.mapped_column(relation, "column");
+	element constant oid := (SELECT e.oid FROM pg_type t JOIN pg_type e ON e.typarray = t.oid
+		WHERE t.oid = catalogue.argument_type(relation, "column"));
+BEGIN
+	IF (SELECT t.typcategory FROM pg_type t WHERE t.oid = coalesce(element, type)) <> 'S' THEN
+		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
+			MESSAGE = format('column "%s" of relation "%s" is of type %s', "column",
+				(SELECT c.relname FROM pg_class c WHERE c.oid = relation), type),
+			DETAIL = 'The column must be of a string type, or of an array of one.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_attribute a
+		WHERE a.attrelid = relation AND a.attname = "column" AND a.attgenerated = 'v') THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = format('column "%s" of relation "%s" is a virtual generated column', "column",
+				(SELECT c.relname FROM pg_class c WHERE c.oid = relation)),
+			DETAIL = 'Paths must be stored in their rows.';
+	END IF;
+END
+$$;
+
 -- Refuses a column whose values cannot be told apart: no unique constraint that
 -- holds at any moment.
 CREATE FUNCTION catalogue.check_unique(relation regclass, "column" name) RETURNS void
@@ -141,7 +168,7 @@ BEGIN
 		PERFORM catalogue.check_string_column((binding #>> '{professors,relation}')::oid,
 			binding #>> '{professors,username}');
 	END IF;
-	PERFORM catalogue.check_string_column((f ->> 'relation')::oid, f ->> 'column')
+	PERFORM catalogue.check_path_column((f ->> 'relation')::oid, f ->> 'column')
 	FROM jsonb_array_elements(binding -> 'files') AS f;
 END
 $$;

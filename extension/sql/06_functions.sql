@@ -73,7 +73,8 @@ FROM deletions d CROSS JOIN LATERAL (VALUES
 		'username text, batch_size integer DEFAULT 1000, pause interval DEFAULT ''0''',
 		NULL, '', 'catalogue_purge_professor'),
 	('FUNCTION', 'take_deleted_files', 'integer', 'max_files integer DEFAULT 100',
-		'SETOF text', 'VOLATILE PARALLEL UNSAFE ROWS 100', 'catalogue_take_deleted_files'),
+		'TABLE(path text, relation regclass, column_name name)', 'VOLATILE PARALLEL UNSAFE ROWS 100',
+		'catalogue_take_deleted_files'),
 	('FUNCTION', 'retry_deleted_file', 'text, text', 'path text, error text',
 		'void', 'VOLATILE PARALLEL UNSAFE', 'catalogue_retry_deleted_file')) AS v
 WHERE d.professors IS NOT NULL

@@ -46,7 +46,10 @@ FROM (
 	FROM catalogue.lookup l WHERE l.attachment = bound_tables.attachment
 	UNION ALL
 	SELECT 4, f.ordinal, f.relation, ARRAY[f."column"],
-		'file paths: %s' || coalesce(format(', separated by %L', replace(f.separator, '%', '%%')), '')
+		'file paths: %s' || coalesce(', separated by ' || quote_literal(replace(f.separator, '%', '%%')), '')
+			|| coalesce(', below ' || quote_literal(replace(f.prefix, '%', '%%')), '')
+			|| CASE WHEN f.replaced THEN '' ELSE ', not when replaced' END
+			|| CASE WHEN f.shared THEN ', shared' ELSE '' END
 	FROM catalogue.file_column f WHERE f.attachment = bound_tables.attachment
 	UNION ALL
 	SELECT 5, e.ordinal, e.relation, e.columns, 'also deleted, by foreign key: %s'
@@ -166,11 +169,12 @@ AS $$
 BEGIN
 	INSERT INTO catalogue.attachment (deleted_files, professor_purges, mapping,
 		chapters, chapters_id, chapters_filiere, chapters_created_at, chapters_author,
-		professors, professors_id, professors_username)
+		professors, professors_id, professors_username, unlink_delay)
 	SELECT outbox, purges, binding -> 'mapping',
 		(c ->> 'relation')::oid::regclass, c ->> 'id', c ->> 'filiere', c ->> 'created_at',
 		c ->> 'author',
-		(p ->> 'relation')::oid::regclass, p ->> 'id', p ->> 'username'
+		(p ->> 'relation')::oid::regclass, p ->> 'id', p ->> 'username',
+		coalesce((binding ->> 'unlink_delay')::interval, '0')
 	FROM (VALUES (binding -> 'chapters', binding -> 'professors')) AS v (c, p);
 
 	INSERT INTO catalogue.lookup (attachment, ordinal, relation, kind, id, code, nom, parent)
@@ -178,9 +182,11 @@ BEGIN
 		item ->> 'code', item ->> 'nom', item ->> 'parent'
 	FROM jsonb_array_elements(binding -> 'lookups') WITH ORDINALITY AS l (item, i);
 
-	INSERT INTO catalogue.file_column (attachment, ordinal, relation, "column", separator)
+	INSERT INTO catalogue.file_column (attachment, ordinal, relation, "column", separator, prefix,
+		replaced, shared)
 	SELECT outbox, i, (item ->> 'relation')::oid::regclass, item ->> 'column',
-		item ->> 'separator'
+		item ->> 'separator', item ->> 'prefix', coalesce((item ->> 'replaced')::boolean, true),
+		coalesce((item ->> 'shared')::boolean, false)
 	FROM jsonb_array_elements(binding -> 'files') WITH ORDINALITY AS l (item, i);
 
 	INSERT INTO catalogue.also_delete (attachment, ordinal, relation, columns)

@@ -7,7 +7,10 @@
  * other.  The triggers go with the extension.
  */
 
--- Creates the outbox: paths of deleted files that wait to be unlinked.
+-- Creates the outbox: paths of deleted files that wait to be unlinked.  Each row
+-- costs the deletion that queues it, so one index serves identity and order; the
+-- other one's rows are those that are taken.  Where a path came from is not known
+-- of rows that were put in by hand.
 CREATE FUNCTION catalogue.create_outbox(schema name)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
@@ -21,15 +24,17 @@ BEGIN
 	detail := 'files to unlink';
 	IF to_regclass(outbox) IS NULL THEN
 		EXECUTE format('CREATE TABLE %s (
-			id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+			id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
 			path text NOT NULL,
 			state text NOT NULL DEFAULT ''queued'' CHECK (state IN (''queued'', ''taken'', ''dead'')),
 			attempts integer NOT NULL DEFAULT 0,
 			due_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			deleted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			taken_by xid8,
-			last_error text)', outbox);
-		EXECUTE format('CREATE INDEX ON %s (due_at, id) WHERE state = ''queued''', outbox);
+			last_error text,
+			relation regclass,
+			column_name name,
+			PRIMARY KEY (due_at, id))', outbox);
 		EXECUTE format('CREATE INDEX ON %s (path) WHERE state = ''taken''', outbox);
 		status := 'created';
 	ELSE
@@ -37,6 +42,16 @@ BEGIN
 			catalogue.mapped_column(to_regclass(outbox), c)
 		FROM unnest(ARRAY['id', 'path', 'state', 'attempts', 'due_at', 'deleted_at',
 			'taken_by', 'last_error']) AS c;
+		IF (SELECT c.relkind FROM pg_class c WHERE c.oid = to_regclass(outbox)) <> 'r' THEN
+			RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+				MESSAGE = '"deleted_files" is not an ordinary table';
+		END IF;
+		IF (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = to_regclass(outbox)
+			AND a.attname IN ('relation', 'column_name') AND NOT a.attisdropped) < 2 THEN
+			EXECUTE format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS relation regclass,
+				ADD COLUMN IF NOT EXISTS column_name name', outbox);
+			detail := 'files to unlink; added the columns relation and column_name';
+		END IF;
 	END IF;
 	RETURN NEXT;
 END

@@ -24,20 +24,40 @@ BEGIN
 END
 $$;
 
+-- Refuses a delay that is over before it begins, or never.
+CREATE FUNCTION catalogue.check_unlink_delay(delay interval) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF delay < '0' OR NOT isfinite(delay) THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = 'unlink_delay must be finite and not negative',
+			DETAIL = format('The call asked for %s.', delay);
+	END IF;
+	-- One that no date can be given for would fail in every DELETE.
+	PERFORM now() + delay;
+END
+$$;
+
 /*
  * catalogue.attach(schema name DEFAULT current_schema(), mapping jsonb
- *		DEFAULT NULL, create_indexes boolean DEFAULT false)
+ *		DEFAULT NULL, create_indexes boolean DEFAULT false, unlink_delay interval
+ *		DEFAULT NULL)
  *
  * Binds the extension to the tables of a schema and creates its functions
  * there.  Without a mapping it takes the one that the schema was attached
- * with, and for a new one the reference schema's names.  Returns a row for
- * each thing that it did, found or advises; a second run changes nothing.
+ * with, and for a new one the reference schema's names; without a delay, by
+ * which files wait in the outbox before they are due, the one that it has, and
+ * at first none.  Returns a row for each thing that it did, found or advises; a
+ * second run changes nothing.
  *
  * Needs ownership of the tables and CREATE on the schema.  What it makes
  * belongs to the owner of the tables.
  */
 CREATE FUNCTION catalogue.attach(schema name DEFAULT pg_catalog.current_schema(),
-	mapping jsonb DEFAULT NULL, create_indexes boolean DEFAULT false)
+	mapping jsonb DEFAULT NULL, create_indexes boolean DEFAULT false,
+	unlink_delay interval DEFAULT NULL)
 	RETURNS TABLE (status text, object text, detail text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -53,8 +73,11 @@ BEGIN
 			MESSAGE = format('cannot attach schema "%s"', schema),
 			DETAIL = 'It belongs to the server or to the extension.';
 	END IF;
+	PERFORM catalogue.check_unlink_delay(unlink_delay);
 	PERFORM catalogue.lock_configuration();
 
+	unlink_delay := coalesce(unlink_delay, (SELECT a.unlink_delay FROM catalogue.attachment a
+		WHERE a.deleted_files = catalogue.attachment_of(schema)), '0');
 	IF mapping IS NULL THEN
 		SELECT a.mapping INTO mapping FROM catalogue.attachment a
 		WHERE a.deleted_files = catalogue.attachment_of(schema);
@@ -73,7 +96,8 @@ BEGIN
 	RETURN QUERY SELECT * FROM catalogue.create_deletion_tables(schema, owner);
 	RETURN QUERY SELECT * FROM catalogue.replace_lookup_triggers(schema, binding -> 'lookups');
 	RETURN QUERY SELECT * FROM catalogue.bind(schema,
-		binding || jsonb_build_object('mapping', mapping));
+		binding || jsonb_build_object('mapping', mapping, 'unlink_delay', unlink_delay));
+	RETURN QUERY SELECT * FROM catalogue.replace_file_triggers(catalogue.attachment_of(schema));
 
 	FOR recommended IN SELECT * FROM catalogue.recommended_indexes(schema) LOOP
 		IF create_indexes THEN
@@ -90,7 +114,7 @@ BEGIN
 		FROM jsonb_array_elements(binding -> 'absent') AS item;
 END
 $$;
-COMMENT ON FUNCTION catalogue.attach(name, jsonb, boolean) IS 'binds the extension to the tables of a schema and creates its functions there';
+COMMENT ON FUNCTION catalogue.attach(name, jsonb, boolean, interval) IS 'binds the extension to the tables of a schema and creates its functions there';
 
 /*
  * catalogue.detach(schema name DEFAULT current_schema())
@@ -114,6 +138,7 @@ BEGIN
 
 	RETURN QUERY SELECT * FROM catalogue.drop_lookup_triggers(schema, '{}');
 	RETURN QUERY SELECT * FROM catalogue.bind(schema, 'null');
+	RETURN QUERY SELECT * FROM catalogue.drop_file_triggers();
 	RETURN QUERY SELECT 'kept', format('%s %s', r.kind, r.name), 'the application''s own'
 		FROM catalogue.kept_relations(schema) AS r;
 END

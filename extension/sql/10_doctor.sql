@@ -5,8 +5,8 @@
  * Both only read, whoever calls.
  */
 
--- Indexes that an attached schema lacks: the feed's, and one for every
--- reference that a professor's deletion must look through.
+-- Indexes that an attached schema lacks: the feed's, one for every reference
+-- that a professor's deletion must look through, and those of shared files.
 CREATE FUNCTION catalogue.recommended_indexes(schema name DEFAULT pg_catalog.current_schema())
 	RETURNS TABLE (relation regclass, definition text, reason text)
 	LANGUAGE sql STABLE ROWS 10
@@ -25,16 +25,26 @@ WITH RECURSIVE attached AS (
 	WHERE f.on_delete = 'c'
 		OR EXISTS (SELECT FROM catalogue.also_delete e JOIN attached a ON a.deleted_files = e.attachment
 			WHERE e.relation = k.conrelid AND e.columns = f.columns)
-), keys(relid, attnums, reason) AS (
-	SELECT k.conrelid::regclass, k.conkey,
+), keys(relid, attnums, more, reason) AS (
+	-- An index serves that begins with attnums; one that is made has more columns.
+	SELECT k.conrelid::regclass, k.conkey, '{}'::smallint[],
 		format('foreign key %I: each deletion from %s looks here', k.conname, k.confrelid::regclass)
 	FROM deleted d JOIN pg_constraint k ON k.confrelid = d.relid
 	WHERE k.contype = 'f' AND k.conparentid = 0
 	UNION ALL
-	SELECT s.relation, ARRAY[at.attnum], 'soft reference of the mapping: a professor''s deletion looks here'
+	SELECT s.relation, ARRAY[at.attnum], ARRAY(SELECT t.attnum FROM pg_attribute t
+			WHERE t.attrelid = s.relation AND t.attname = s.type_column),
+		'soft reference of the mapping: a professor''s deletion looks here'
 	FROM catalogue.soft_reference s
 	JOIN attached a ON a.deleted_files = s.attachment
 	JOIN pg_attribute at ON at.attrelid = s.relation AND at.attname = s."column"
+	UNION ALL
+	SELECT f.relation, ARRAY[at.attnum], '{}', 'shared files of the mapping: take_deleted_files() looks here'
+	FROM catalogue.file_column f
+	JOIN attached a ON a.deleted_files = f.attachment
+	JOIN pg_attribute at ON at.attrelid = f.relation AND at.attname = f."column"
+	JOIN pg_type t ON t.oid = at.atttypid AND t.typcategory = 'S'
+	WHERE f.shared AND f.separator IS NULL
 ), usable AS (
 	SELECT i.*, am.amname
 	FROM pg_index i
@@ -60,7 +70,7 @@ AND NOT EXISTS (
 UNION ALL
 SELECT k.relid, format('CREATE INDEX ON %s (%s)', k.relid, (
 		SELECT string_agg(quote_ident(at.attname), ', ' ORDER BY u.i)
-		FROM unnest(k.attnums) WITH ORDINALITY AS u (attnum, i)
+		FROM unnest(k.attnums || k.more) WITH ORDINALITY AS u (attnum, i)
 		JOIN pg_attribute at ON at.attrelid = k.relid AND at.attnum = u.attnum)),
 	min(k.reason)
 FROM keys k JOIN pg_class c ON c.oid = k.relid
@@ -70,7 +80,7 @@ AND NOT EXISTS (
 	WHERE i.indrelid = k.relid AND i.indnkeyatts >= cardinality(k.attnums)
 	AND (i.amname = 'btree' OR i.amname = 'hash' AND cardinality(k.attnums) = 1)
 	AND (i.indkey::smallint[])[0:cardinality(k.attnums) - 1] @> k.attnums)
-GROUP BY k.relid, k.attnums
+GROUP BY k.relid, k.attnums, k.more
 ORDER BY relation, definition
 $$;
 COMMENT ON FUNCTION catalogue.recommended_indexes(name) IS 'indexes that an attached schema lacks, as the commands that make them';
@@ -129,14 +139,22 @@ WITH attached AS (
 	WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = l.relation AND g.tgname = t.name
 		AND g.tgfoid = 'catalogue.lookup_changed()'::regprocedure AND g.tgenabled = 'A')
 	UNION ALL
-	SELECT a.attachment, 5, format('run: %s', r.definition)
+	SELECT a.attachment, 5, format('run attach() again, trigger %I on %s is missing or disabled',
+		w.name, w.relation)
+	FROM attached a
+	JOIN catalogue.wanted_file_triggers() AS w ON w.attachment = a.attachment
+	WHERE NOT EXISTS (SELECT FROM catalogue.present_file_triggers() AS p
+		WHERE p.relation = w.relation AND p.name = w.name AND p.enabled)
+	UNION ALL
+	SELECT a.attachment, 6, format('run: %s', r.definition)
 	FROM attached a, catalogue.recommended_indexes(a.name) AS r
 ), checks(i, name, severity) AS (
 	VALUES (1, 'tables exist', 'error'),
 		(2, 'columns exist', 'error'),
 		(3, 'functions fit the tables', 'error'),
 		(4, 'lookup changes are covered by triggers', 'warning'),
-		(5, 'indexes', 'advice')
+		(5, 'deleted files are covered by triggers', 'warning'),
+		(6, 'indexes', 'advice')
 )
 SELECT a.name, c.name, CASE WHEN f.finding IS NULL THEN 'ok' ELSE c.severity END, f.finding
 FROM attached a

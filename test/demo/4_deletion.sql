@@ -40,7 +40,7 @@ SELECT count(*) AS files FROM deleted_files;
 \echo
 BEGIN;
 \set ECHO none
-SELECT take_deleted_files AS path FROM take_deleted_files(1) \gset
+SELECT path FROM take_deleted_files(1) \gset
 \set ECHO queries
 SELECT retry_deleted_file(:'path', 'permission denied');
 COMMIT;

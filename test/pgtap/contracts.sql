@@ -8,7 +8,7 @@ CREATE EXTENSION catalogue;
 \pset tuples_only on
 
 BEGIN;
-SELECT plan(65);
+SELECT plan(71);
 
 -- The application's owner, a member of that role, and a third role.
 CREATE ROLE contracts_owner;
@@ -51,7 +51,7 @@ SELECT set_eq('made', $$VALUES
 		'TABLE(relation regclass, action text, row_count bigint)', 's', 'r', false),
 	('purge_professor', 'IN username text, IN batch_size integer DEFAULT 1000, IN pause interval DEFAULT ''00:00:00''::interval',
 		NULL, 'v', 'u', false),
-	('take_deleted_files', 'max_files integer DEFAULT 100', 'SETOF text', 'v', 'u', false),
+	('take_deleted_files', 'max_files integer DEFAULT 100', 'TABLE(path text, relation regclass, column_name name)', 'v', 'u', false),
 	('retry_deleted_file', 'path text, error text', 'void', 'v', 'u', false),
 	('cached_lookups', 'universite character varying DEFAULT NULL::character varying',
 		'TABLE(kind text, id text, code text, nom text, parent_id text)', 's', 'r', false),
@@ -63,7 +63,7 @@ PREPARE own AS SELECT * FROM signatures('catalogue') WHERE name IN ('create_tabl
 	'doctor', 'recommended_indexes', 'cache_reset');
 SELECT set_eq('own', $$VALUES
 	('create_tables', 'schema name DEFAULT "current_schema"()', 'SETOF regclass', 'v', 'u', false),
-	('attach', 'schema name DEFAULT "current_schema"(), mapping jsonb DEFAULT NULL::jsonb, create_indexes boolean DEFAULT false',
+	('attach', 'schema name DEFAULT "current_schema"(), mapping jsonb DEFAULT NULL::jsonb, create_indexes boolean DEFAULT false, unlink_delay interval DEFAULT NULL::interval',
 		'TABLE(status text, object text, detail text)', 'v', 'u', false),
 	('detach', 'schema name DEFAULT "current_schema"()', 'TABLE(status text, object text, detail text)', 'v', 'u', false),
 	('doctor', 'schema name DEFAULT NULL::name', 'TABLE(schema_name name, "check" text, status text, detail text)', 's', 'u', false),
@@ -124,6 +124,9 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
 SELECT is((SELECT count(*) FROM pg_trigger t JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
 	WHERE t.tgfoid = 'catalogue.lookup_changed'::regproc AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'x'),
 	6::bigint, 'triggers depend on the extension');
+SELECT is_empty($$SELECT t.tgname FROM pg_trigger t WHERE t.tgfoid = 'catalogue.queue_deleted_files'::regproc
+	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+		AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'x')$$, '... those on tables with files too');
 SELECT is_empty($$SELECT d.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
 	WHERE c.relnamespace = 'app'::regnamespace AND d.refclassid = 'pg_extension'::regclass$$,
 	'tables have nothing to do with the extension');
@@ -180,6 +183,8 @@ SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}
 SELECT throws_ok(format($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "%s": {"relation": %s, "id": "id"}}')$$,
 	section, 'theirs.professeurs'::regclass::oid), '23514', NULL, section || ' without all of their columns')
 FROM unnest(ARRAY['chapters', 'professors']) AS section;
+SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "unlink_delay": "-1 day"}')$$, '23514', NULL,
+	'and with a negative delay');
 SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '[]')$$, '23502', NULL, 'and of another form');
 SELECT throws_ok($$SELECT * FROM catalogue.bind('theirs', '{"mapping": {}, "lookups": {"relation": 1}}')$$, '22023', NULL,
 	'and of another form below');
@@ -248,6 +253,10 @@ FROM (VALUES
 	('''app'', ''{"nope": 1}''', '22023', 'an unrecognized key'),
 	('''app'', ''{"chapters": {"relation": "nope"}}''', '42P01', 'a table that does not exist'),
 	('''app'', ''{"chapters": {"relation": "a b"}}''', '22023', 'an invalid name'),
+	('''app'', ''{"files": [{"relation": "contents", "column": "fichier_path", "shared": 1}]}''', '22023', 'a flag that is neither true nor false'),
+	('''app'', ''{"files": [{"relation": "contents", "column": "fichier_path", "prefix": ""}]}''', '22023', 'an empty prefix'),
+	('''app'', ''{"files": [{"relation": "contents", "column": "id"}]}''', '42804', 'a path of a wrong type'),
+	('''app'', unlink_delay => ''-1 s''', '22023', 'a negative delay'),
 	('''app'', ''{"chapters": {"id": "nope"}}''', '42703', 'a column that does not exist'),
 	('''app'', ''{"chapters": {"id": "niveau"}}''', '55000', 'a column that is not unique'),
 	('''app'', ''{"professors": {"username": "id"}}''', '42804', 'a column of a wrong type'),

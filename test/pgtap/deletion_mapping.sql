@@ -61,12 +61,20 @@ SELECT throws_ok('SELECT delete_professor_batch(''p1'')', '42703', 'column "fich
 	'the column of a file');
 ROLLBACK TO deletion;
 
--- What cannot be deleted from, or through
+-- A cycle of the mapping's making: answers to answers, wherever they are
 
 ALTER TABLE commentaires ADD answers integer REFERENCES commentaires ON DELETE SET NULL;
 SELECT catalogue.attach('app', '{"also_delete": [{"relation": "commentaires", "columns": ["answers"]}]}') \g /dev/null
-SELECT lives_ok('SELECT delete_professor_batch(''p1'')', 'a cycle of the mapping''s making');
+UPDATE commentaires AS c SET answers = s.before
+FROM (SELECT id, lag(id) OVER (ORDER BY id) AS before FROM staying) AS s WHERE c.id = s.id AND s.before IS NOT NULL;
+UPDATE commentaires SET answers = (SELECT id FROM commentaires WHERE id NOT IN (TABLE staying) ORDER BY id LIMIT 1)
+WHERE id = (SELECT id FROM staying ORDER BY id OFFSET 5 LIMIT 1);
+SELECT delete_professor_batch('p1', 7) \g /dev/null
+SELECT set_eq('SELECT id FROM commentaires', '(TABLE staying ORDER BY id LIMIT 5)', 'a cycle of the mapping''s making');
 ROLLBACK TO deletion;
+
+-- What cannot be deleted from
+
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
 CREATE TABLE likes (id integer, prof integer) PARTITION BY LIST (id);
@@ -195,7 +203,6 @@ SELECT delete_professor_batch('p1', 1000) \g /dev/null
 SELECT set_eq('SELECT path FROM deleted_files WHERE path LIKE ''contents/%''',
 	ARRAY['contents/2', 'contents/3', 'contents/6', 'contents/9'], 'a file is deleted with its row, and kept with it');
 SELECT is((SELECT count(*) FROM contents WHERE fichier_path = 'contents/1'), 1::bigint, '... which came back');
-SELECT todo('what was recorded before a subtransaction is written in it, and lost with it', 1);
 SELECT is((SELECT count(*) FROM deleted_files WHERE path LIKE 'cours/%'), 10::bigint, '... as the chapters'' files are');
 ROLLBACK TO deletion;
 

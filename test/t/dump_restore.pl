@@ -24,7 +24,7 @@ $node->safe_psql(
 	SET ROLE proprietaire;
 	CREATE SCHEMA app;
 	SELECT catalogue.create_tables('app');
-	SELECT catalogue.attach('app', create_indexes => true);
+	SELECT catalogue.attach('app', create_indexes => true, unlink_delay => '3 days');
 	INSERT INTO app.universites (id, nom, code) VALUES ('ucad', 'Dakar', 'UCAD');
 	INSERT INTO app.ufrs (id, nom, code, universite_id) VALUES ('sat', 'Sciences', 'SAT', 'ucad');
 	INSERT INTO app.filieres (id, nom, code, ufr_id) VALUES ('info-l1', 'Info', 'I1', 'sat');
@@ -38,6 +38,9 @@ $node->safe_psql(
 			timestamp '2026-01-01' + i * interval '1 day'
 		FROM generate_series(1, 3) AS i;
 	INSERT INTO app.deleted_files (path) VALUES ('uploads/a.pdf');
+	INSERT INTO app.contents (niveau, semestre, chapitre, type, fichier_path, matiere_id, created_by)
+		SELECT 'L1', 'S1', 'c', 't', f, 'algo', 'dupont' FROM unnest(ARRAY['gone.pdf', 'there.pdf']) AS f;
+	DELETE FROM app.contents WHERE fichier_path = 'gone.pdf';
 	ALTER FUNCTION app.cached_lookups_json RENAME TO referentiel;
 	REVOKE ALL ON FUNCTION app.take_deleted_files FROM PUBLIC;
 
@@ -64,19 +67,19 @@ my %queries = (
 	'the lookups as JSON, under the new name' => q{SELECT lookups FROM app.referentiel()},
 	'the feed of the other schema' => q{SELECT titre FROM "L'été".recent_chapters(7)},
 	'the lookups of the other schema' => q{SELECT nom FROM "L'été".cached_lookups()},
-	'the outbox' => q{SELECT path FROM app.deleted_files},
+	'the outbox' => q{SELECT path, relation, column_name, due_at - deleted_at FROM app.deleted_files ORDER BY path},
 	'the configuration' => q{
-		SELECT deleted_files, chapters, professors, mapping FROM catalogue.attachment
+		SELECT deleted_files, chapters, professors, mapping, unlink_delay FROM catalogue.attachment
 		WHERE deleted_files IN (SELECT oid FROM pg_class) ORDER BY deleted_files::text;
 		SELECT * FROM catalogue.lookup JOIN pg_class ON oid = attachment ORDER BY attachment::text, ordinal;
-		SELECT attachment, ordinal, relation, "column", separator FROM catalogue.file_column
+		SELECT attachment, ordinal, relation, "column", separator, prefix, replaced, shared FROM catalogue.file_column
 			JOIN pg_class ON oid = attachment ORDER BY 1, 2;
 		SELECT attachment, relation, columns FROM catalogue.also_delete JOIN pg_class ON oid = attachment;
 		SELECT attachment, ordinal, relation, "column", type_column, type_values FROM catalogue.soft_reference
 			JOIN pg_class ON oid = attachment ORDER BY 1, 2},
 	'the doctor' => q{SELECT DISTINCT schema_name, status FROM catalogue.doctor() ORDER BY 1, 2},
 	'the triggers' => q{SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger
-		WHERE tgfoid = 'catalogue.lookup_changed'::regproc ORDER BY tgrelid::regclass::text, tgname},
+		WHERE tgfoid IN ('catalogue.lookup_changed'::regproc, 'catalogue.queue_deleted_files'::regproc) ORDER BY tgrelid::regclass::text, tgname},
 	'owners and grants' => q{SELECT oid::regprocedure, proowner::regrole, proacl FROM pg_proc
 		WHERE probin = '$libdir/catalogue' AND pronamespace <> 'catalogue'::regnamespace ORDER BY oid::regprocedure::text},
 	'dependencies on the extension' => q{SELECT classid::regclass, deptype, count(*) FROM pg_depend
@@ -105,9 +108,13 @@ sub works_like_source
 			SELECT nom FROM app.cached_lookups() WHERE kind = 'ufr';
 			UPDATE app.ufrs SET nom = 'Sciences'}),
 		"3\nAutre", "$name: a change invalidates cached lookups");
+	is($where->safe_psql($database, q{
+			DELETE FROM app.contents;
+			SELECT path, due_at - now() > '2 days' FROM app.deleted_files WHERE path = 'there.pdf'}),
+		'there.pdf|t', "$name: a deletion queues files, due as late as before");
 	$where->safe_psql($database, q{DROP EXTENSION catalogue});
 	is($where->safe_psql($database, q{SELECT count(*) FROM app.chapitres_complets, app.deleted_files}),
-		'3', "$name: DROP EXTENSION leaves the rows");
+		'9', "$name: DROP EXTENSION leaves the rows");
 }
 
 # plain

@@ -13,14 +13,19 @@
  * catalogue_retry_deleted_file).  Locking: the rows handed out, to the end of
  * the transaction; those that others have locked are skipped.
  */
+#include "files/file_queue.h"
+#include "files/shared_files.h"
+
 #include "attachment.h"
 #include "names.h"
 #include "query.h"
 #include "rights.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -31,43 +36,66 @@ PG_FUNCTION_INFO_V1(catalogue_retry_deleted_file);
 
 /* The condition makes the index on the taken rows usable. */
 static const char *const delete_taken_query =
-"DELETE FROM %1$s WHERE id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT id FROM %1$s"
+"DELETE FROM ONLY %1$s WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY %1$s"
 " WHERE state OPERATOR(pg_catalog.=) 'taken'"
 " AND taken_by OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()"
 " FOR UPDATE SKIP LOCKED))";
 
 static const char *const take_query =
-"WITH due AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'queued'"
+"WITH due AS (SELECT ctid FROM ONLY %1$s WHERE state OPERATOR(pg_catalog.=) 'queued'"
 "  AND due_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 "  ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED),"
-" taken AS (UPDATE %1$s AS f SET state = 'taken', taken_by = pg_catalog.pg_current_xact_id()"
-"  FROM due WHERE f.id OPERATOR(pg_catalog.=) due.id RETURNING f.path, f.due_at, f.id)"
-" SELECT path FROM taken ORDER BY due_at, id";
+" taken AS (UPDATE ONLY %1$s AS f SET state = 'taken', taken_by = pg_catalog.pg_current_xact_id()"
+"  FROM due WHERE f.ctid OPERATOR(pg_catalog.=) due.ctid"
+"  RETURNING f.path, f.relation, f.column_name, f.ctid AS taken, f.due_at, f.id)"
+" SELECT path, relation, column_name, taken FROM taken ORDER BY due_at, id";
 
-/* After the first attempt a minute, then twice as long each time, a day at the most. */
+/*
+ * After the first attempt a minute, then twice as long each time: up to four
+ * hours, since the tenth attempt is the last.  A dead row is out of the way of
+ * those that are due.
+ */
 static const char *const retry_query =
-"WITH taken AS (SELECT id FROM %1$s WHERE state OPERATOR(pg_catalog.=) 'taken'"
+"WITH taken AS (SELECT ctid FROM ONLY %1$s WHERE state OPERATOR(pg_catalog.=) 'taken'"
 "  AND path OPERATOR(pg_catalog.=) $1 ORDER BY taken_by DESC, id LIMIT 1 FOR UPDATE)"
-" UPDATE %1$s AS f SET attempts = f.attempts OPERATOR(pg_catalog.+) 1,"
+" UPDATE ONLY %1$s AS f SET attempts = f.attempts OPERATOR(pg_catalog.+) 1,"
 "  state = CASE WHEN f.attempts OPERATOR(pg_catalog.>=) 9 THEN 'dead' ELSE 'queued' END,"
-"  due_at = pg_catalog.now() OPERATOR(pg_catalog.+) LEAST("
-"   pg_catalog.make_interval(mins => 1 OPERATOR(pg_catalog.<<) LEAST(f.attempts, 20)),"
-"   pg_catalog.make_interval(days => 1)),"
+"  due_at = pg_catalog.now() OPERATOR(pg_catalog.+) CASE"
+"   WHEN f.attempts OPERATOR(pg_catalog.>=) 9 THEN pg_catalog.make_interval(years => 1000)"
+"   ELSE pg_catalog.make_interval(mins => 1 OPERATOR(pg_catalog.<<) f.attempts) END,"
 "  last_error = $2, taken_by = NULL"
-" FROM taken WHERE f.id OPERATOR(pg_catalog.=) taken.id";
+" FROM taken WHERE f.ctid OPERATOR(pg_catalog.=) taken.ctid";
 
 static const char *const requeue_query =
 "INSERT INTO %1$s (path, attempts, due_at, last_error)"
 " VALUES ($1, 1, pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(mins => 1), $2)";
 
+static const char *const drop_query =
+"DELETE FROM ONLY %1$s WHERE ctid OPERATOR(pg_catalog.=) ANY ($1)";
+
+/* Columns of what take_query returns; the result has but the first three. */
+enum
+{
+	TAKEN_PATH,
+	TAKEN_RELATION,
+	TAKEN_COLUMN_NAME,
+	TAKEN_CTID,
+	TAKEN_NATTS
+};
+
+static uint64 hand_out(FunctionCallInfo fcinfo, const SPITupleTable *taken);
+static void drop_living(FunctionCallInfo fcinfo, Datum *ctids, int n);
 static uint64 run_on_outbox(FunctionCallInfo fcinfo, const char *query, int nargs, const Oid *types,
 							const NullableDatum *args);
 
 /*
- * take_deleted_files(max_files integer DEFAULT 100) RETURNS SETOF text
+ * take_deleted_files(max_files integer DEFAULT 100)
+ *		RETURNS TABLE (path text, relation regclass, column_name name)
  *
- * Hands out paths that are due, those that have waited longest first.  The
- * caller unlinks the files and commits; no other session gets the same rows.
+ * Hands out paths that are due, those that have waited longest first, with the
+ * table and column that they were in, where that is known.  The caller unlinks
+ * the files and commits; no other session gets the same rows.  A path that a
+ * living row names in a shared column is dropped: that row's end queues it again.
  *
  * Errors: 22004 for a null, 22023 for a negative number, 42501 without SELECT,
  * UPDATE and DELETE on the outbox.
@@ -75,8 +103,10 @@ static uint64 run_on_outbox(FunctionCallInfo fcinfo, const char *query, int narg
 Datum
 catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid			type = INT4OID;
+	NullableDatum wanted = {0};
+	uint64		handed;
+	uint64		taken;
 
 	PreventCommandIfReadOnly("take_deleted_files()");
 	if (PG_ARGISNULL(0))
@@ -90,16 +120,17 @@ catalogue_take_deleted_files(PG_FUNCTION_ARGS)
 				errdetail("The call asked for %d files.", PG_GETARG_INT32(0)));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
+	catalogue_flush_files(catalogue_trigger_depth() + 1);
 	SPI_connect();
 	run_on_outbox(fcinfo, delete_taken_query, 0, NULL, NULL);
-	run_on_outbox(fcinfo, take_query, 1, &type, fcinfo->args);
-	for (uint64 i = 0; i < SPI_processed; i++)
+	wanted.value = PG_GETARG_DATUM(0);
+	do
 	{
-		bool		isnull;
-		Datum		path = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &path, &isnull);
-	}
+		CHECK_FOR_INTERRUPTS();
+		taken = run_on_outbox(fcinfo, take_query, 1, &type, &wanted);
+		handed = hand_out(fcinfo, SPI_tuptable);
+		wanted.value = Int32GetDatum(DatumGetInt32(wanted.value) - (int32) handed);
+	} while (handed < taken);	/* those dropped make room for others */
 	SPI_finish();
 
 	return (Datum) 0;
@@ -146,6 +177,55 @@ catalogue_retry_deleted_file(PG_FUNCTION_ARGS)
 	SPI_finish();
 
 	PG_RETURN_VOID();
+}
+
+/* Adds what has been taken to the result, or drops it; returns how many were added. */
+static uint64
+hand_out(FunctionCallInfo fcinfo, const SPITupleTable *taken)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Attachment *attachment =
+		catalogue_attachment_of_function(fcinfo->flinfo->fn_oid, NULL);
+	text	  **paths = palloc(taken->numvals * sizeof(text *));
+	Datum	   *dropped = palloc(taken->numvals * sizeof(Datum));
+	int			ndropped = 0;
+	bool	   *living;
+
+	for (uint64 i = 0; i < taken->numvals; i++)
+	{
+		bool		isnull;
+
+		paths[i] = DatumGetTextPP(SPI_getbinval(taken->vals[i], taken->tupdesc, TAKEN_PATH + 1,
+												&isnull));
+	}
+	living = catalogue_find_living_files(attachment, paths, taken->numvals);
+
+	for (uint64 i = 0; i < taken->numvals; i++)
+	{
+		Datum		values[TAKEN_NATTS];
+		bool		isnull[TAKEN_NATTS];
+
+		heap_deform_tuple(taken->vals[i], taken->tupdesc, values, isnull);
+		if (living[i])
+			dropped[ndropped++] = values[TAKEN_CTID];
+		else
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	if (ndropped > 0)
+		drop_living(fcinfo, dropped, ndropped);
+
+	return taken->numvals - ndropped;
+}
+
+static void
+drop_living(FunctionCallInfo fcinfo, Datum *ctids, int n)
+{
+	Oid			type = TIDARRAYOID;
+	NullableDatum arg = {0};
+
+	arg.value = PointerGetDatum(construct_array(ctids, n, TIDOID, sizeof(ItemPointerData), false,
+												TYPALIGN_SHORT));
+	run_on_outbox(fcinfo, drop_query, 1, &type, &arg);
 }
 
 /* Runs a query whose %1$s is the outbox of the called function's schema. */
