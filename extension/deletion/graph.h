@@ -79,6 +79,15 @@ typedef struct DeletionTable
 	SPIPlanPtr	delete_batch;
 } DeletionTable;
 
+/* How to ask an index whether a row references another one. */
+typedef struct IndexProbe
+{
+	Oid			index;			/* a b-tree; InvalidOid: there is none */
+	Oid			subtype;		/* of the value */
+	Oid			collation;
+	RegProcedure equal;			/* column = value */
+} IndexProbe;
+
 typedef struct DeletionEdge
 {
 	Oid			constraint;		/* InvalidOid for a reference of the mapping */
@@ -105,6 +114,7 @@ typedef struct DeletionEdge
 								 * caller's own rights */
 	bool		comparable;		/* match is the whole condition (no PERIOD) */
 	bool		indexed;
+	IndexProbe	probe;
 	bool		traversed;		/* by the deletion; else the server's triggers
 								 * do it */
 	bool		redundant_ri_trigger;	/* once the edge has been traversed */
@@ -121,6 +131,7 @@ typedef struct DeletionEdge
 	SPIPlanPtr	lock;
 	SPIPlanPtr	set;
 	SPIPlanPtr	delete_by_index;
+	SPIPlanPtr	delete_some_by_index;
 } DeletionEdge;
 
 /*
@@ -149,6 +160,7 @@ typedef enum RootStatement
 	ROOT_LOCK,
 	ROOT_LOCK_BY_IDENTITY,
 	ROOT_DELETE,
+	ROOT_DELETE_BY_TID,
 	ROOT_NSTATEMENTS
 } RootStatement;
 

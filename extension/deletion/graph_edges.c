@@ -6,8 +6,11 @@
 
 #include "names.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -19,6 +22,10 @@ static void set_conditions(GraphBuilder *builder, DeletionEdge *edge, const List
 static int	add_key(GraphBuilder *builder, DeletionTable *referenced, const ColumnPair *pair);
 static char *any_condition(const ColumnPair *pair, const char *values);
 static bool has_index(Oid relid, const List *pairs);
+static void find_probe(Oid relid, const ColumnPair *pair, IndexProbe *probe);
+static bool is_btree(Oid index);
+static void check_probe(HeapTuple tuple, AttrNumber attnum, const ColumnPair *pair,
+						IndexProbe *probe);
 static bool index_serves(const FormData_pg_index *index, HeapTuple tuple, Oid relid,
 						 const List *pairs);
 
@@ -43,6 +50,8 @@ catalogue_add_edge(GraphBuilder *builder, DeletionTable *referenced, Oid referen
 		*edge = *model;
 		edge->referencing = lfirst(lc);
 		edge->indexed = has_index(edge->referencing->relid, pairs);
+		if (list_length(pairs) == 1)
+			find_probe(edge->referencing->relid, linitial(pairs), &edge->probe);
 		referenced->edges = lappend(referenced->edges, edge);
 		if (edge->action == EDGE_DELETE)
 			builder->worklist = lappend(builder->worklist, edge->referencing);
@@ -185,6 +194,77 @@ has_index(Oid relid, const List *pairs)
 	table_close(rel, NoLock);
 
 	return found;
+}
+
+/* An index that has an entry for each row, by which a key of one column can be looked for. */
+static void
+find_probe(Oid relid, const ColumnPair *pair, IndexProbe *probe)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	AttrNumber	attnum = get_attnum(relid, pair->referencing);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		if (!OidIsValid(probe->index))
+			check_probe(tuple, attnum, pair, probe);
+		ReleaseSysCache(tuple);
+	}
+	list_free(indexes);
+	table_close(rel, NoLock);
+}
+
+static bool
+is_btree(Oid index)
+{
+	Relation	rel = index_open(index, AccessShareLock);
+	bool		result = rel->rd_rel->relam == BTREE_AM_OID;
+
+	index_close(rel, NoLock);
+
+	return result;
+}
+
+/*
+ * Fills a probe if an index serves.  One that was built where a HOT chain was
+ * broken may have no entry yet for what an old snapshot sees.
+ */
+static void
+check_probe(HeapTuple tuple, AttrNumber attnum, const ColumnPair *pair, IndexProbe *probe)
+{
+	Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+	Oid			commutator = get_commutator(pair->equal);
+	oidvector  *opclasses;
+	oidvector  *collations;
+	Oid			left;
+	int			strategy;
+	bool		isnull;
+	Oid			family;
+
+	if (!index->indisvalid || index->indcheckxmin || index->indkey.values[0] != attnum ||
+		!OidIsValid(commutator) || !heap_attisnull(tuple, Anum_pg_index_indpred, NULL))
+		return;
+	opclasses = (oidvector *) DatumGetPointer(
+											  SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+	collations = (oidvector *) DatumGetPointer(
+											   SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
+	family = get_opclass_family(opclasses->values[0]);
+	if (collations->values[0] != pair->referenced_collation ||
+		!is_btree(index->indexrelid) ||
+		!op_in_opfamily(commutator, family))
+		return;
+
+	get_op_opfamily_properties(commutator, family, false, &strategy, &left, &probe->subtype);
+	if (strategy != BTEqualStrategyNumber)
+		return;
+	probe->collation = collations->values[0];
+	probe->equal = get_opcode(commutator);
+	probe->index = index->indexrelid;
 }
 
 static bool

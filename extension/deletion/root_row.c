@@ -18,7 +18,9 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,6 +43,8 @@ static bool locate_in_child(Deletion *deletion, RootStatement statement, Deletio
 static void note_root(Deletion *deletion, DeletionTable *table);
 static char *keep_text(const Deletion *deletion, char *known, int column);
 static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *redundant);
+static bool is_deletion(RootStatement statement);
+static bool stays_in_place(const Deletion *deletion);
 static uint64 delete_row(const Deletion *deletion, SPIPlanPtr plan, ParamListInfo params,
 						 List *redundant);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
@@ -95,7 +99,8 @@ catalogue_delete_root(Deletion *deletion, List *redundant)
 {
 	Oid			relid = deletion->relid;
 
-	if (run_on_root(deletion, ROOT_DELETE, redundant) > 0)
+	if (run_on_root(deletion, stays_in_place(deletion) ? ROOT_DELETE_BY_TID : ROOT_DELETE,
+					redundant) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
@@ -126,8 +131,16 @@ lock_out_others(const Deletion *deletion)
 static bool
 is_visible(Deletion *deletion)
 {
-	bool		visible = run_on_root(deletion, ROOT_SEE, NIL) > 0;
+	const DeletionGraph *graph = deletion->graph;
+	AttrNumber	key = catalogue_column_number(graph->root, graph->key.name);
+	bool		visible;
 
+	/* Where they may read it and no policy applies, they see whatever is there. */
+	if (catalogue_may_select(graph->root, deletion->caller, &key, 1) &&
+		check_enable_rls(graph->root, deletion->caller, true) != RLS_ENABLED)
+		return true;
+
+	visible = run_on_root(deletion, ROOT_SEE, NIL) > 0;
 	SPI_freetuptable(SPI_tuptable);
 
 	return visible;
@@ -251,18 +264,40 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 
 	if (*plan == NULL)
 	{
-		Oid			type = root_column(graph, statement)->type;
+		Oid			types[] = {root_column(graph, statement)->type, TIDOID};
 
 		*plan = catalogue_prepare(graph->base.cxt,
 								  root_query(graph, statement,
 											 catalogue_qualified_relation_name(graph->root),
 											 linitial(graph->root_tables)),
-								  1, &type, 0);
+								  params->numParams, types,
+								  is_deletion(statement) ? 0 : CURSOR_OPT_GENERIC_PLAN);
 	}
-	if (statement == ROOT_DELETE)
+	if (is_deletion(statement))
 		return delete_row(deletion, *plan, params, redundant);
 
+	catalogue_plan_by_index(*plan);
 	return catalogue_execute_plan(*plan, &options);
+}
+
+static bool
+is_deletion(RootStatement statement)
+{
+	return statement == ROOT_DELETE || statement == ROOT_DELETE_BY_TID;
+}
+
+/*
+ * Is the row where it was locked, since nothing has changed it, and may the caller
+ * say so?  To name a system column needs SELECT on the whole table.
+ */
+static bool
+stays_in_place(const Deletion *deletion)
+{
+	const DeletionTable *table = deletion->root_table;
+
+	return table->no_triggers_below && !table->has_triggers && !table->in_cycle &&
+		!table->updated &&
+		pg_class_aclcheck(deletion->relid, deletion->caller, ACL_SELECT) == ACLCHECK_OK;
 }
 
 /* Runs the DELETE, in a context of its own. */
@@ -311,12 +346,15 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 							 catalogue_key_columns(table->keys));
 			break;
 		case ROOT_DELETE:
+		case ROOT_DELETE_BY_TID:
 			appendStringInfoString(&query, "DELETE");
 			break;
 		case ROOT_NSTATEMENTS:
 			Assert(false);
 	}
 	appendStringInfo(&query, " FROM %s AS t WHERE ", relation);
+	if (statement == ROOT_DELETE_BY_TID)
+		appendStringInfoString(&query, "t.ctid OPERATOR(pg_catalog.=) $2 AND ");
 	generate_operator_clause(&query, psprintf("t.%s", quote_identifier(column->name)),
 							 column->type,
 							 lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr, "$1",
@@ -340,13 +378,15 @@ root_params(const Deletion *deletion, RootStatement statement)
 {
 	char	   *known_by = statement == ROOT_LOCK_BY_IDENTITY ? deletion->identity
 		: deletion->current_key;
-	Oid			type = root_column(deletion->graph, statement)->type;
-	NullableDatum value = {0};
+	const Oid	types[] = {root_column(deletion->graph, statement)->type, TIDOID};
+	NullableDatum values[lengthof(types)] = {0};
 	Oid			input;
 	Oid			ioparam;
 
-	getTypeInputInfo(type, &input, &ioparam);
-	value.value = OidInputFunctionCall(input, known_by, ioparam, -1);
+	getTypeInputInfo(types[0], &input, &ioparam);
+	values[0].value = OidInputFunctionCall(input, known_by, ioparam, -1);
+	if (statement == ROOT_DELETE_BY_TID)
+		values[1].value = PointerGetDatum(&deletion->root.tids[0]);
 
-	return catalogue_make_params(1, &type, &value);
+	return catalogue_make_params(statement == ROOT_DELETE_BY_TID ? 2 : 1, types, values);
 }

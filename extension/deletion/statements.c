@@ -61,6 +61,7 @@ static char *lock_query(const Statement *statement);
 static char *delete_batch_query(const Statement *statement);
 static char *set_query(const Statement *statement);
 static char *delete_by_index_query(const Statement *statement);
+static char *delete_some_by_index_query(const Statement *statement);
 static char *select_referencing(const DeletionEdge *edge, const char *condition, const char *match,
 								bool lock);
 static SPIPlanPtr prepare(const Deletion *deletion, const Statement *statement);
@@ -202,16 +203,17 @@ catalogue_make_referencing_slot(const DeletionEdge *edge, bool lock)
 }
 
 /*
- * Deletes what references some of the rows of a batch, without reading it first,
- * but no more than a batch; where it is a whole one, there may be more.
+ * Deletes what references some of the rows of a batch, without reading it first;
+ * in a purge no more than a batch, and where it is a whole one, there may be more.
  */
 uint64
 catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const DeletionBatch *referenced,
 						  int first, int nreferenced)
 {
+	bool		some = deletion->commit != NULL;
 	Statement	statement = {
-		.plan = &edge->delete_by_index,
-		.query = delete_by_index_query,
+		.plan = some ? &edge->delete_some_by_index : &edge->delete_by_index,
+		.query = some ? delete_some_by_index_query : delete_by_index_query,
 		.cursor_options = CURSOR_OPT_GENERIC_PLAN,
 		.operation = CMD_DELETE,
 		.relid = edge->referencing->relid,
@@ -219,7 +221,7 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 		.referenced = referenced,
 		.first = first,
 		.nreferenced = nreferenced,
-		.limit = deletion->batch_size,
+		.limit = some ? deletion->batch_size : 0,
 	};
 
 	return run_statement(deletion, &statement);
@@ -264,18 +266,23 @@ set_query(const Statement *statement)
 					edge->referencing->name, edge->assignments);
 }
 
-/* The executor can stop after a number of rows where rows come back. */
 static char *
 delete_by_index_query(const Statement *statement)
 {
 	const DeletionEdge *edge = statement->edge;
 
 	if (edge->match_any != NULL)
-		return psprintf("DELETE FROM %s AS t WHERE %s RETURNING 1", edge->referencing->name,
-						edge->match_any);
+		return psprintf("DELETE FROM %s AS t WHERE %s", edge->referencing->name, edge->match_any);
 
-	return psprintf("DELETE FROM %s AS t USING %s WHERE %s RETURNING 1", edge->referencing->name,
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", edge->referencing->name,
 					catalogue_referenced_rows(edge, true), edge->match);
+}
+
+/* The executor can stop after a number of rows where rows come back. */
+static char *
+delete_some_by_index_query(const Statement *statement)
+{
+	return psprintf("%s RETURNING 1", delete_by_index_query(statement));
 }
 
 /* The query that reads or locks: condition, then match, or the edge's own where that is NULL. */

@@ -28,6 +28,7 @@
  *
  * Memory: batches, lists and frames live in the deletion's context.
  */
+#include "deletion/index_probe.h"
 #include "deletion/statements.h"
 
 #include "access/xact.h"
@@ -165,10 +166,15 @@ traverse_edges(Deletion *deletion, DeletionTable *table, DeletionBatch *batch)
 static TraversalPass
 traverse_edge(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 {
-	TraversalPass pass;
+	TraversalPass pass = {0};
 	uint64		before = PG_UINT64_MAX;
 	uint64		done = 0;
 
+	if (!catalogue_may_be_referenced(edge, referenced))
+	{
+		pass.complete = true;
+		return pass;
+	}
 	if (can_go_by_index(edge))
 		return traverse_by_index(deletion, edge, referenced);
 
@@ -254,23 +260,26 @@ traverse_once(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
 }
 
 /*
- * May rows be deleted without being read first?  Nothing must reference them, and
- * the statement may stop before its end, where a trigger for each statement would
- * not fire.
+ * May rows be deleted without being read first?  Nothing must reference them.  A
+ * statement may delete more than a batch, or in a purge stop before its end: no
+ * trigger must see that.
  */
 static bool
 can_go_by_index(const DeletionEdge *edge)
 {
-	return edge->indexed && edge->action == EDGE_DELETE && !has_dependents(edge->referencing) &&
-		!edge->referencing->whole_statements;
+	const DeletionTable *referencing = edge->referencing;
+
+	return edge->indexed && edge->action == EDGE_DELETE && !has_dependents(referencing) &&
+		!referencing->has_triggers && !referencing->whole_statements;
 }
 
 /*
  * Deletes rows that nothing references, through the index, without reading them
  * first.  How many referenced rows go into a statement that deletes about a batch
- * is learned on the way.  Where one of them is referenced by more than a batch,
- * the rest is read once, like any other edge: to ask for the next rows would scan
- * those already deleted again.
+ * is learned on the way.  A purge stops where that is exceeded, to commit: what is
+ * left of it is asked for again, which scans what has just been deleted, so where
+ * one row is referenced by more than a batch, the rest is read once, like any
+ * other edge.
  */
 static TraversalPass
 traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referenced)
@@ -287,7 +296,7 @@ traverse_by_index(Deletion *deletion, DeletionEdge *edge, DeletionBatch *referen
 
 		CHECK_FOR_INTERRUPTS();
 		done = catalogue_delete_by_index(deletion, edge, referenced, next, nreferenced);
-		more = done >= deletion->batch_size;
+		more = deletion->commit != NULL && done >= deletion->batch_size;
 		pass.found += done;
 		pass.done += done;
 
