@@ -39,13 +39,14 @@ catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes
 }
 
 /*
- * Makes the generic plan of a query that has one, if it is not there yet: one
- * scan of an index for all keys, then the rows in the order of the table; or
- * the rows by their TIDs.  Other plans are bad for a whole batch but may look
- * good to the planner, which expects ten elements of an array.
+ * Makes the generic plan of a query that has one, if it is not there yet: where
+ * there are many keys, one scan of an index for all of them, then the rows in the
+ * order of the table; where there are few, each row as it is found; or the rows by
+ * their TIDs.  Other plans are bad for a whole batch but may look good to the
+ * planner, which expects ten elements of an array.
  */
 void
-catalogue_plan_by_index(SPIPlanPtr plan)
+catalogue_plan_by_index(SPIPlanPtr plan, bool many)
 {
 	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	int			save_nestlevel;
@@ -57,8 +58,8 @@ catalogue_plan_by_index(SPIPlanPtr plan)
 	save_nestlevel = NewGUCNestLevel();
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	(void) set_config_option(many ? "enable_indexscan" : "enable_bitmapscan", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
 	AtEOXact_GUC(true, save_nestlevel);
 }

@@ -274,7 +274,7 @@ read_edge(DeletionClosure *closure, ClosureEdge *edge, const DeletionBatch *refe
 	if (*plan == NULL)
 		*plan = prepare_edge(closure, graph_edge, receiver.only_counts);
 	MemoryContextSwitchTo(cxt);
-	catalogue_plan_by_index(*plan);
+	catalogue_plan_by_index(*plan, true);
 	for (int row = 0; row < referenced->nrows; row += step)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -131,6 +131,7 @@ typedef struct DeletionEdge
 	SPIPlanPtr	lock;
 	SPIPlanPtr	set;
 	SPIPlanPtr	delete_by_index;
+	SPIPlanPtr	delete_few_by_index;
 	SPIPlanPtr	delete_some_by_index;
 } DeletionEdge;
 

@@ -276,7 +276,7 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	if (is_deletion(statement))
 		return delete_row(deletion, *plan, params, redundant);
 
-	catalogue_plan_by_index(*plan);
+	catalogue_plan_by_index(*plan, false);
 	return catalogue_execute_plan(*plan, &options);
 }
 

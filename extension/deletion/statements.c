@@ -30,6 +30,9 @@
 /* A list of rows goes to disk beyond this, whatever work_mem says. */
 #define LIST_KILOBYTES 1024
 
+/* Rows of so few keys need not be put in the order of the table. */
+#define FEW_ROWS 8
+
 typedef struct Statement Statement;
 
 /* A statement on a batch. */
@@ -53,6 +56,7 @@ struct Statement
 	uint64		limit;			/* of rows that a DELETE takes; 0: none */
 	List	   *redundant;		/* constraints whose triggers are left out */
 	bool		part_of_statement;
+	bool		few;			/* referenced rows */
 };
 
 static char *read_query(const Statement *statement);
@@ -211,8 +215,10 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 						  int first, int nreferenced)
 {
 	bool		some = deletion->commit != NULL;
+	bool		few = !some && nreferenced <= FEW_ROWS;
 	Statement	statement = {
-		.plan = some ? &edge->delete_some_by_index : &edge->delete_by_index,
+		.plan = some ? &edge->delete_some_by_index
+		: few ? &edge->delete_few_by_index : &edge->delete_by_index,
 		.query = some ? delete_some_by_index_query : delete_by_index_query,
 		.cursor_options = CURSOR_OPT_GENERIC_PLAN,
 		.operation = CMD_DELETE,
@@ -222,6 +228,7 @@ catalogue_delete_by_index(Deletion *deletion, DeletionEdge *edge, const Deletion
 		.first = first,
 		.nreferenced = nreferenced,
 		.limit = some ? deletion->batch_size : 0,
+		.few = few,
 	};
 
 	return run_statement(deletion, &statement);
@@ -415,7 +422,7 @@ run_statement(const Deletion *deletion, const Statement *statement)
 	}
 	run.plan = *statement->plan;
 	run.params = make_params(statement);
-	catalogue_plan_by_index(run.plan);
+	catalogue_plan_by_index(run.plan, !statement->few);
 	rows = catalogue_run_statement(&run);
 	catalogue_restore_user(&saved);
 
