@@ -45,6 +45,7 @@ typedef struct TableTriggers
 	bool		any;			/* triggers or rules, partitioned ancestors'
 								 * too */
 	bool		rules;
+	bool		before_row;		/* triggers that can keep a row as it is */
 	bool		partition_statements;	/* triggers for each statement, of the
 										 * partition or an ancestor */
 } TableTriggers;

@@ -105,6 +105,13 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 	const DeletionTable *referencing = edge->referencing;
 
 	/*
+	 * A trigger can keep a row, and nothing is to become of what references
+	 * that; batches of it would have been deleted or set before.
+	 */
+	if (edge->action != EDGE_BLOCK && edge->referenced->on_delete.before_row)
+		return true;
+
+	/*
 	 * NO ACTION is checked when the statement is over: all that goes must go
 	 * in one.
 	 */

@@ -102,6 +102,8 @@ note_relation(TableTriggers *triggers, Relation rel, CmdType event, bool partiti
 			continue;
 		if (partition && !TRIGGER_FOR_ROW(trigger->tgtype))
 			triggers->partition_statements = true;
+		if (TRIGGER_FOR_BEFORE(trigger->tgtype) && TRIGGER_FOR_ROW(trigger->tgtype))
+			triggers->before_row = true;
 		if (!ancestor || !TRIGGER_FOR_ROW(trigger->tgtype))
 			triggers->any = true;
 	}

@@ -6,7 +6,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
-SELECT plan(57);
+SELECT plan(58);
 
 CREATE SCHEMA s;
 SET LOCAL search_path = s, public;
@@ -397,9 +397,25 @@ SELECT results_eq('SELECT relation::text, action, row_count FROM delete_professo
 ROLLBACK TO sets;
 ALTER TABLE u ADD n integer DEFAULT 0;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE s.u SET n = n + 1; RETURN OLD; END';
-CREATE TRIGGER touch BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER touch BEFORE DELETE ON p FOR EACH ROW EXECUTE FUNCTION touch();
 SELECT results_eq('SELECT relation::text, action, row_count FROM delete_professor_batch(''a'')',
 	$$VALUES ('u', 'set null', 3::bigint), ('t', 'delete', 3), ('p', 'delete', 1)$$, '... where a trigger updates too');
+ROLLBACK TO schema;
+
+-- What references a row that a trigger keeps is neither deleted nor set
+
+CREATE TABLE t (id integer PRIMARY KEY, p integer REFERENCES p ON DELETE CASCADE);
+CREATE TABLE u (id integer, t integer REFERENCES t ON DELETE SET NULL);
+CREATE TABLE v (id integer, t integer REFERENCES t ON DELETE CASCADE);
+INSERT INTO t VALUES (1, 1), (2, 1);
+INSERT INTO u VALUES (1, 1), (2, 2);
+INSERT INTO v VALUES (1, 1), (2, 2);
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN CASE WHEN OLD.id = 1 THEN OLD END; END';
+CREATE TRIGGER keep BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION keep();
+SELECT pg_temp.attach();
+SELECT delete_professor_batch('a') \g /dev/null
+SELECT results_eq('SELECT u.t, v.t, t.id FROM u LEFT JOIN v USING (id) LEFT JOIN t USING (id) ORDER BY u.id',
+	'VALUES (NULL::integer, NULL::integer, NULL::integer), (2, 2, 2)', 'rows below one that a trigger keeps stay as they are');
 ROLLBACK TO schema;
 
 -- A statement that is not what was asked for is refused before it touches a row

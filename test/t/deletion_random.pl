@@ -113,7 +113,7 @@ note('Outcomes of plain DELETE:');
 note(sprintf '%5d  %s', $outcomes{$_}, $_) for sort keys %outcomes;
 note("$refusals of $ways calls were refused (0A000)");
 note(sprintf '%5d  %s', $refused{$_}, $_) for sort keys %refused;
-cmp_ok($refusals, '<=', 0.08 * $ways, 'few calls are refused');
+cmp_ok($refusals, '<=', 0.08 * $ways, 'few calls are refused') if $cases >= 100;
 
 $node->stop;
 done_testing();
