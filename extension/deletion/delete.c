@@ -28,7 +28,7 @@ static void put_row(ReturnSetInfo *rsinfo, Oid relid, const char *action, int64 
  *		RETURNS TABLE (relation regclass, action text, row_count bigint)
  *
  * Deletes the row of a table that has this primary key with all that depends on
- * it, in the caller's transaction, in statements of at most batch_size rows.
+ * it, in the caller's transaction, in statements of about batch_size rows.
  * Returns a row for each relation that was touched, dependents first, the row's
  * own table last.
  *

@@ -135,7 +135,10 @@ is_visible(Deletion *deletion)
 	AttrNumber	key = catalogue_column_number(graph->root, graph->key.name);
 	bool		visible;
 
-	/* Where they may read it and no policy applies, they see whatever is there. */
+	/*
+	 * Where they may read it and no policy applies, they see whatever is
+	 * there.
+	 */
 	if (catalogue_may_select(graph->root, deletion->caller, &key, 1) &&
 		check_enable_rls(graph->root, deletion->caller, true) != RLS_ENABLED)
 		return true;
