@@ -6,11 +6,13 @@
  */
 #include "files/file_table.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 static List *add_paths_of_value(List *paths, const FileColumn *column, Datum value);
 static List *add_parts(List *paths, const FileColumn *column, const char *value, int length);
+static const char *find_separator(const FileColumn *column, const char *part, const char *end);
 static bool is_absolute(const char *path, int length);
 
 /* Of FilePath *: every path in every file column of a row. */
@@ -96,24 +98,14 @@ add_paths_of_value(List *paths, const FileColumn *column, Datum value)
 static List *
 add_parts(List *paths, const FileColumn *column, const char *value, int length)
 {
-	const char *separator = column->separator;
-	int			separator_length = separator != NULL ? strlen(separator) : 0;
+	int			separator_length = column->separator != NULL ? strlen(column->separator) : 0;
 	const char *end = value + length;
 	const char *part = value;
 
 	while (part < end)
 	{
-		const char *part_end = end;
+		const char *part_end = find_separator(column, part, end);
 
-		if (separator_length > 0)
-		{
-			part_end = part;
-			while (end - part_end >= separator_length &&
-				   memcmp(part_end, separator, separator_length) != 0)
-				part_end++;
-			if (end - part_end < separator_length)
-				part_end = end;
-		}
 		if (part_end > part)
 		{
 			FilePath   *path = palloc(sizeof(FilePath));
@@ -126,6 +118,24 @@ add_parts(List *paths, const FileColumn *column, const char *value, int length)
 	}
 
 	return paths;
+}
+
+/* Where the part of a value ends.  A separator is looked for where a character begins. */
+static const char *
+find_separator(const FileColumn *column, const char *part, const char *end)
+{
+	int			length;
+	int			encoding = GetDatabaseEncoding();
+	bool		by_bytes = encoding == PG_UTF8 || pg_database_encoding_max_length() == 1;
+
+	if (column->separator == NULL)
+		return end;
+
+	length = strlen(column->separator);
+	while (end - part >= length && memcmp(part, column->separator, length) != 0)
+		part += by_bytes ? 1 : pg_encoding_mblen(encoding, part);
+
+	return end - part >= length ? part : end;
 }
 
 /* "/srv/a.pdf", "s3://bucket/a.pdf" */

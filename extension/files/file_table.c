@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -50,12 +51,16 @@ static List *add_parents(List *relids, Oid relid);
 static bool partitions_see_moves(Dependencies *dependencies, Oid relid);
 static bool has_enabled_trigger(Oid relid, const char *name);
 
-/* Never NULL.  As current as the lock on the table, which its trigger's statement has taken. */
+/*
+ * Never NULL.  A statement has the table locked, but attach() need not wait for it
+ * where it only changes a prefix or so: its message is asked for here.
+ */
 const FileTable *
 catalogue_file_table(Oid relid)
 {
 	FileTableSlot *slot;
 
+	AcceptInvalidationMessages();
 	if (last_file_table != NULL && last_file_table->relid == relid &&
 		catalogue_is_current(last_file_table->base.dependencies))
 		return last_file_table;

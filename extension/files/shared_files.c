@@ -108,14 +108,14 @@ search_query(const FileBinding *file)
 						 " FROM %2$s AS t WHERE t.%1$s OPERATOR(pg_catalog.=) ANY ($1)",
 						 column, catalogue_qualified_relation_name(file->relid));
 	else
-		appendStringInfo(&query, "SELECT DISTINCT p COLLATE pg_catalog.\"C\" FROM %s AS t,"
-						 " pg_catalog.unnest(%s) AS v, pg_catalog.unnest(%s) AS p"
-						 " WHERE p COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) ANY ($1)",
+		appendStringInfo(&query, "SELECT DISTINCT p.path COLLATE pg_catalog.\"C\" FROM %s AS t,"
+						 " pg_catalog.unnest(%s) AS v (value), pg_catalog.unnest(%s) AS p (path)"
+						 " WHERE p.path COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) ANY ($1)",
 						 catalogue_qualified_relation_name(file->relid),
 						 psprintf(is_array ? "t.%s::pg_catalog.text[]"
 								  : "ARRAY[t.%s::pg_catalog.text]", column),
-						 file->separator != NULL ? "pg_catalog.string_to_array(v, $2)"
-						 : "ARRAY[v]");
+						 file->separator != NULL ? "pg_catalog.string_to_array(v.value, $2)"
+						 : "ARRAY[v.value]");
 
 	return query.data;
 }

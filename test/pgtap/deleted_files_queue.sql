@@ -249,6 +249,8 @@ ROLLBACK TO start;
 -- Files that several rows name
 
 CREATE INDEX ON contents (fichier_path);
+-- names that the search could have for its own
+ALTER TABLE chapitres_complets ADD t text, ADD v text, ADD p text, ADD path text, ADD value text;
 SELECT catalogue.attach('app', '{"files": [{"relation": "contents", "column": "fichier_path", "shared": true, "prefix": "up/"},
 	{"relation": "chapitres_complets", "column": "exercice_fichier_path", "shared": true, "separator": "|||"},
 	{"relation": "chapitres_complets", "column": "cours_fichier_path"}]}') \g /dev/null

@@ -78,6 +78,24 @@ like($stderr, qr/violates check constraint "no_p30"/, 'an error at COMMIT');
 is($sql->('SELECT count(*) FROM parts WHERE id = 30'), '1', '... rolls back');
 $sql->('ALTER TABLE deleted_files DROP CONSTRAINT no_p30');
 
+# In EUC_JP the second byte of a character and the first of the next can be those of
+# a third: A4A2 A4A2, separated at A2A4.
+$sql->(q{CREATE DATABASE japanese TEMPLATE template0 ENCODING 'EUC_JP' LC_COLLATE 'C' LC_CTYPE 'C'});
+is($publisher->safe_psql('japanese', q{
+	CREATE EXTENSION catalogue;
+	CREATE TABLE profs (id integer PRIMARY KEY, login text UNIQUE);
+	CREATE TABLE lessons (path text);
+	CREATE FUNCTION euc(bytea) RETURNS text LANGUAGE sql AS $$ SELECT convert_from($1, 'EUC_JP') $$;
+	DO $$ BEGIN
+		PERFORM catalogue.attach('public', jsonb_build_object('professors', jsonb_build_object('relation', 'profs', 'username', 'login'),
+			'chapters', NULL, 'lookups', NULL, 'also_delete', NULL, 'soft_references', NULL, 'files', jsonb_build_array(
+			jsonb_build_object('relation', 'lessons', 'column', 'path', 'separator', euc('\xA2A4')))));
+	END $$;
+	INSERT INTO lessons VALUES (euc('\xA4A2A4A2A2A4') || 'a');
+	DELETE FROM lessons;
+	SELECT string_agg(encode(convert_to(path, 'EUC_JP'), 'hex'), ',' ORDER BY id) FROM deleted_files}),
+	'a4a2a4a2,61', 'a separator is a whole character');
+
 # What a subscriber applies, it queues nothing of.
 $sql->('CREATE PUBLICATION files FOR TABLE lessons, parts WITH (publish_via_partition_root = true)');
 my $connstr = $publisher->connstr('postgres');
