@@ -118,6 +118,11 @@ edge_needs_server(const DeletionGraph *graph, const DeletionEdge *edge)
 	if (edge->action == EDGE_BLOCK)
 		return referencing->delete_target && may_block_too_early(graph, edge);
 
+	/* So is a default that is set, in a row that goes too. */
+	if (edge->action == EDGE_SET_DEFAULT && referencing->delete_target &&
+		may_block_too_early(graph, edge))
+		return true;
+
 	/*
 	 * A row may come to reference another one while batches of both take
 	 * turns, where its key follows one that is set.

@@ -6,7 +6,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION catalogue;
-SELECT plan(58);
+SELECT plan(60);
 
 CREATE SCHEMA s;
 SET LOCAL search_path = s, public;
@@ -252,6 +252,13 @@ CREATE TRIGGER again BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION again();
 SELECT pg_temp.attach();
 SELECT matches(pg_temp.outcome('SELECT delete_professor_batch(''a'', 1)'), '^23503',
 	'a trigger that keeps one row and replaces the others');
+ROLLBACK TO schema;
+
+CREATE TABLE t (id integer PRIMARY KEY, p integer REFERENCES p ON DELETE CASCADE,
+	t integer DEFAULT 1 REFERENCES t ON DELETE SET DEFAULT);
+INSERT INTO t VALUES (1, 1, NULL), (2, 1, NULL), (3, 1, 2), (4, 2, NULL);
+SELECT pg_temp.attach();
+SELECT pg_temp.as_plain('a default that goes, in a row that goes');
 ROLLBACK TO schema;
 
 -- Statements whose rules, partitions or keys only the server itself gets right
