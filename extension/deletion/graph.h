@@ -149,6 +149,7 @@ typedef enum RootStatement
 	ROOT_LOCK,
 	ROOT_LOCK_BY_IDENTITY,
 	ROOT_DELETE,
+	ROOT_DELETE_BY_TID,
 	ROOT_NSTATEMENTS
 } RootStatement;
 

@@ -3,14 +3,19 @@
  *		The statements on the root, the row that all else depends on.
  *
  * The caller must be allowed to see the row and to delete it: those two
- * statements are parsed, planned and run as the caller.  It is found and locked as
- * the table's owner.
+ * statements are parsed, planned and run as the caller.  Where no policy applies
+ * to them, seeing it is a matter of rights on the table, and needs no statement.
+ * It is found and locked as the table's owner.
+ *
+ * From then on it is known by its TID as well, which only our own transaction can
+ * change, by a trigger's UPDATE.
  *
  * A purge finds its root again after each commit.  It does so by a column that
  * names the same row still when somebody has given it another key.
  */
 #include "deletion/deletion.h"
 #include "deletion/run.h"
+#include "deletion/statements.h"
 
 #include "names.h"
 #include "query.h"
@@ -18,7 +23,10 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
@@ -35,11 +43,14 @@ enum
 
 static void lock_out_others(const Deletion *deletion);
 static bool is_visible(Deletion *deletion);
+static void check_select_privilege(const Deletion *deletion);
 static bool locate_root(Deletion *deletion, RootStatement statement);
 static bool locate_in_child(Deletion *deletion, RootStatement statement, DeletionTable *child);
 static void note_root(Deletion *deletion, DeletionTable *table);
 static char *keep_text(const Deletion *deletion, char *known, int column);
+static RootStatement delete_statement(const Deletion *deletion);
 static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *redundant);
+static bool is_delete(RootStatement statement);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
 						const DeletionTable *table);
 static const RootColumn *root_column(const DeletionGraph *graph, RootStatement statement);
@@ -92,7 +103,8 @@ catalogue_delete_root(Deletion *deletion, List *redundant)
 {
 	Oid			relid = deletion->relid;
 
-	if (run_on_root(deletion, ROOT_DELETE, redundant) > 0)
+	catalogue_follow_moved_rows(deletion->root_table, &deletion->root);
+	if (run_on_root(deletion, delete_statement(deletion), redundant) > 0)
 		return;
 
 	if (check_enable_rls(relid, deletion->caller, true) == RLS_ENABLED)
@@ -119,15 +131,36 @@ lock_out_others(const Deletion *deletion)
 					   ShareUpdateExclusiveLock);
 }
 
-/* Does the caller see the row?  Column privileges and policies are theirs. */
+/* Does the caller see the row, if there is one?  Privileges and policies are theirs. */
 static bool
 is_visible(Deletion *deletion)
 {
-	bool		visible = run_on_root(deletion, ROOT_SEE, NIL) > 0;
+	bool		visible;
 
+	if (check_enable_rls(deletion->relid, deletion->caller, true) != RLS_ENABLED)
+	{
+		check_select_privilege(deletion);
+		return true;
+	}
+
+	visible = run_on_root(deletion, ROOT_SEE, NIL) > 0;
 	SPI_freetuptable(SPI_tuptable);
 
 	return visible;
+}
+
+/* Raises 42501 where the server would for a query of the key. */
+static void
+check_select_privilege(const Deletion *deletion)
+{
+	Oid			schema = get_rel_namespace(deletion->relid);
+	AttrNumber	key = catalogue_column_number(deletion->relid, deletion->graph->key.name);
+	AclResult	usage = object_aclcheck(NamespaceRelationId, schema, deletion->caller, ACL_USAGE);
+
+	if (usage != ACLCHECK_OK)
+		aclcheck_error(usage, OBJECT_SCHEMA, get_namespace_name(schema));
+	if (!catalogue_may_select(deletion->relid, deletion->caller, &key, 1))
+		catalogue_report_no_privilege(deletion->relid);
 }
 
 /* Finds the row by a statement that runs as the table's owner. */
@@ -237,6 +270,24 @@ keep_text(const Deletion *deletion, char *known, int column)
 	return MemoryContextStrdup(deletion->cxt, value);
 }
 
+/*
+ * The way to the row for the caller's DELETE.  A TID means one table, and reading
+ * it takes SELECT on the whole of that; policies are left to the planner as they
+ * are.
+ */
+static RootStatement
+delete_statement(const Deletion *deletion)
+{
+	const DeletionGraph *graph = deletion->graph;
+
+	if (list_length(graph->root_tables) == 1 && deletion->root_table->relid == graph->root &&
+		pg_class_aclcheck(graph->root, deletion->caller, ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(graph->root, deletion->caller, true) != RLS_ENABLED)
+		return ROOT_DELETE_BY_TID;
+
+	return ROOT_DELETE;
+}
+
 /* Runs a statement on the root as the current user; returns the number of rows. */
 static uint64
 run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
@@ -248,15 +299,15 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 
 	if (*plan == NULL)
 	{
-		Oid			type = root_column(graph, statement)->type;
+		Oid			types[] = {root_column(graph, statement)->type, TIDOID};
 
 		*plan = catalogue_prepare(graph->base.cxt,
 								  root_query(graph, statement,
 											 catalogue_qualified_relation_name(graph->root),
 											 linitial(graph->root_tables)),
-								  1, &type, 0);
+								  params->numParams, types, CURSOR_OPT_GENERIC_PLAN);
 	}
-	if (statement == ROOT_DELETE)
+	if (is_delete(statement))
 	{
 		const StatementRun run = {
 			.plan = *plan,
@@ -271,6 +322,12 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	}
 
 	return catalogue_execute_plan(*plan, &options);
+}
+
+static bool
+is_delete(RootStatement statement)
+{
+	return statement == ROOT_DELETE || statement == ROOT_DELETE_BY_TID;
 }
 
 /* A statement on the root in a relation, with the keys of one of its tables. */
@@ -296,6 +353,7 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 							 catalogue_key_columns(table->keys));
 			break;
 		case ROOT_DELETE:
+		case ROOT_DELETE_BY_TID:
 			appendStringInfoString(&query, "DELETE");
 			break;
 		case ROOT_NSTATEMENTS:
@@ -308,6 +366,8 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 							 column->type);
 	if (statement == ROOT_LOCK || statement == ROOT_LOCK_BY_IDENTITY)
 		appendStringInfoString(&query, " FOR UPDATE");
+	else if (statement == ROOT_DELETE_BY_TID)
+		appendStringInfoString(&query, " AND t.ctid OPERATOR(pg_catalog.=) $2");
 
 	return query.data;
 }
@@ -319,19 +379,25 @@ root_column(const DeletionGraph *graph, RootStatement statement)
 	return statement == ROOT_LOCK_BY_IDENTITY ? &graph->identity : &graph->key;
 }
 
-/* Its value there; an error of the type's own, 22P02 for most, where the caller's is none. */
+/*
+ * Its value there, and its TID; an error of the type's own, 22P02 for most, where
+ * the caller's key is none.
+ */
 static ParamListInfo
 root_params(const Deletion *deletion, RootStatement statement)
 {
 	char	   *known_by = statement == ROOT_LOCK_BY_IDENTITY ? deletion->identity
 		: deletion->current_key;
-	Oid			type = root_column(deletion->graph, statement)->type;
-	NullableDatum value = {0};
+	Oid			types[] = {root_column(deletion->graph, statement)->type, TIDOID};
+	NullableDatum values[lengthof(types)] = {0};
+	int			n = 1;
 	Oid			input;
 	Oid			ioparam;
 
-	getTypeInputInfo(type, &input, &ioparam);
-	value.value = OidInputFunctionCall(input, known_by, ioparam, -1);
+	getTypeInputInfo(types[0], &input, &ioparam);
+	values[0].value = OidInputFunctionCall(input, known_by, ioparam, -1);
+	if (statement == ROOT_DELETE_BY_TID)
+		values[n++].value = PointerGetDatum(&deletion->root.tids[0]);
 
-	return catalogue_make_params(1, &type, &value);
+	return catalogue_make_params(n, types, values);
 }
