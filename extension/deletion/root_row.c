@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -53,6 +54,7 @@ static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *red
 static bool is_delete(RootStatement statement);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
 						const DeletionTable *table);
+static Oid	equality_operator(Oid type);
 static const RootColumn *root_column(const DeletionGraph *graph, RootStatement statement);
 static ParamListInfo root_params(const Deletion *deletion, RootStatement statement);
 
@@ -361,15 +363,23 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 	}
 	appendStringInfo(&query, " FROM %s AS t WHERE ", relation);
 	generate_operator_clause(&query, psprintf("t.%s", quote_identifier(column->name)),
-							 column->type,
-							 lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr, "$1",
-							 column->type);
+							 column->type, equality_operator(column->type), "$1", column->type);
 	if (statement == ROOT_LOCK || statement == ROOT_LOCK_BY_IDENTITY)
 		appendStringInfoString(&query, " FOR UPDATE");
 	else if (statement == ROOT_DELETE_BY_TID)
 		appendStringInfoString(&query, " AND t.ctid OPERATOR(pg_catalog.=) $2");
 
 	return query.data;
+}
+
+/* The type cache would find out for varchar, by going through all there is. */
+static Oid
+equality_operator(Oid type)
+{
+	if (type == VARCHAROID)
+		return TextEqualOperator;
+
+	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 }
 
 /* The column by which a statement knows the root. */

@@ -12,7 +12,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -97,19 +96,14 @@ single_key_column(Oid relid)
 	return get_attname(relid, linitial_int(key), false);
 }
 
-/*
- * Values of a domain are read as its base type: one that it does not allow is
- * nobody's.  Those of varchar are read as the text that its operators are for.
- */
+/* Values of a domain are read as its base type: one that it does not allow is nobody's. */
 static RootColumn
 root_column(Oid relid, const char *column)
 {
-	Oid			type = getBaseType(get_atttype(relid, catalogue_column_number(relid, column)));
-
 	return (RootColumn)
 	{
 		.name = pstrdup(column),
-			.type = type == VARCHAROID ? TEXTOID : type,
+			.type = getBaseType(get_atttype(relid, catalogue_column_number(relid, column))),
 	};
 }
 
