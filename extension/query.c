@@ -8,6 +8,8 @@
 #include "utils/plancache.h"
 #include "utils/resowner.h"
 
+static void plan_without(SPIPlanPtr plan, const char *const *settings, int nsettings);
+static void turn_off(const char *setting);
 static void free_plan(void *plan);
 
 /*
@@ -47,6 +49,30 @@ catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes
 void
 catalogue_plan_by_index(SPIPlanPtr plan)
 {
+	static const char *const unwanted[] = {"enable_seqscan", "enable_indexscan"};
+
+	plan_without(plan, unwanted, lengthof(unwanted));
+}
+
+/*
+ * The same for a query of one row that an index or its TID tells: the planner
+ * takes reading a few pages whole for cheaper, row by row, than one of an index.
+ */
+void
+catalogue_plan_one_row(SPIPlanPtr plan)
+{
+	static const char *const unwanted[] = {"enable_seqscan"};
+
+	plan_without(plan, unwanted, lengthof(unwanted));
+}
+
+/*
+ * Makes a generic plan with some settings off.  Where there is no other way it
+ * goes by one of those, at a cost that looks worth compiling it: it is not.
+ */
+static void
+plan_without(SPIPlanPtr plan, const char *const *settings, int nsettings)
+{
 	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	int			save_nestlevel;
 
@@ -55,12 +81,19 @@ catalogue_plan_by_index(SPIPlanPtr plan)
 		return;
 
 	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("enable_indexscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	for (int i = 0; i < nsettings; i++)
+		turn_off(settings[i]);
+	turn_off("jit");
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
 	AtEOXact_GUC(true, save_nestlevel);
+}
+
+/* To the end of the GUC nest level. */
+static void
+turn_off(const char *setting)
+{
+	(void) set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 /* Runs a plan; returns the number of rows. */

@@ -16,6 +16,7 @@
 extern SPIPlanPtr catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes,
 									int cursor_options);
 extern void catalogue_plan_by_index(SPIPlanPtr plan);
+extern void catalogue_plan_one_row(SPIPlanPtr plan);
 extern uint64 catalogue_execute_plan(SPIPlanPtr plan, const SPIExecuteOptions *options);
 extern uint64 catalogue_execute(const char *query, const SPIExecuteOptions *options);
 extern ParamListInfo catalogue_make_params(int n, const Oid *types, const NullableDatum *values);

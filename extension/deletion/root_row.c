@@ -51,6 +51,7 @@ static void note_root(Deletion *deletion, DeletionTable *table);
 static char *keep_text(const Deletion *deletion, char *known, int column);
 static RootStatement delete_statement(const Deletion *deletion);
 static uint64 run_on_root(Deletion *deletion, RootStatement statement, List *redundant);
+static bool by_policies(RootStatement statement);
 static bool is_delete(RootStatement statement);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
 						const DeletionTable *table);
@@ -309,6 +310,8 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 											 linitial(graph->root_tables)),
 								  params->numParams, types, CURSOR_OPT_GENERIC_PLAN);
 	}
+	if (!by_policies(statement))
+		catalogue_plan_one_row(*plan);
 	if (is_delete(statement))
 	{
 		const StatementRun run = {
@@ -324,6 +327,13 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 	}
 
 	return catalogue_execute_plan(*plan, &options);
+}
+
+/* May it be run as somebody whose policies it is subject to? */
+static bool
+by_policies(RootStatement statement)
+{
+	return statement == ROOT_SEE || statement == ROOT_DELETE;
 }
 
 static bool
