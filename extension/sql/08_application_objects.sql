@@ -26,7 +26,7 @@ BEGIN
 		EXECUTE format('CREATE TABLE %s (
 			id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
 			path text NOT NULL,
-			state text NOT NULL DEFAULT ''queued'' CHECK (state IN (''queued'', ''taken'', ''dead'')),
+			state text NOT NULL DEFAULT ''queued'' CHECK (state = ANY (''{queued,taken,dead}'')),
 			attempts integer NOT NULL DEFAULT 0,
 			due_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 			deleted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
