@@ -151,6 +151,7 @@ typedef struct RootRelation
 typedef struct RootColumn
 {
 	char	   *name;
+	char	   *expression;		/* of t, in that type */
 	Oid			type;
 } RootColumn;
 

@@ -358,8 +358,7 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 	appendStringInfo(&query, " FROM %s AS t WHERE ", relation);
 	if (statement == ROOT_DELETE_BY_TID)
 		appendStringInfoString(&query, "t.ctid OPERATOR(pg_catalog.=) $2 AND ");
-	generate_operator_clause(&query, psprintf("t.%s", quote_identifier(column->name)),
-							 column->type,
+	generate_operator_clause(&query, column->expression, column->type,
 							 lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr, "$1",
 							 column->type);
 	if (statement == ROOT_LOCK || statement == ROOT_LOCK_BY_IDENTITY)

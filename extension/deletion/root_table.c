@@ -13,11 +13,12 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-static void check_kind(Oid relid);
+static void check_kind(const RootRelation *root);
 static bool is_reserved(const Attachment *attachment, Oid relid);
 static char *single_key_column(Oid relid);
 static RootColumn root_column(Oid relid, const char *column);
@@ -37,7 +38,7 @@ catalogue_check_root(GraphBuilder *builder, const RootRelation *root)
 
 	catalogue_depend_on_relation(graph->base.dependencies, root->relid);
 	LockRelationOid(root->relid, builder->lockmode);
-	check_kind(root->relid);
+	check_kind(root);
 	if (is_reserved(builder->attachment, root->relid))
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -52,13 +53,19 @@ catalogue_check_root(GraphBuilder *builder, const RootRelation *root)
 	graph->identity = root_column(root->relid, identity);
 }
 
+/* An error of its own where the relation is gone: the caller has named it, not the mapping. */
 static void
-check_kind(Oid relid)
+check_kind(const RootRelation *root)
 {
-	char	   *name = catalogue_relation_name(relid);	/* 42P01 where it is
-														 * gone */
-	char		relkind = get_rel_relkind(relid);
+	char	   *name = get_rel_name(root->relid);
+	char		relkind = get_rel_relkind(root->relid);
 
+	if (name == NULL && root->key != NULL)
+		(void) catalogue_relation_name(root->relid);	/* the mapping's */
+	if (name == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_TABLE),
+				errmsg("relation with OID %u does not exist", root->relid));
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -96,15 +103,24 @@ single_key_column(Oid relid)
 	return get_attname(relid, linitial_int(key), false);
 }
 
-/* Values of a domain are read as its base type: one that it does not allow is nobody's. */
+/*
+ * Values of a domain are read as its base type: one that it does not allow is nobody's.
+ * The column is compared as that too, since a domain over an enum has no operators.
+ */
 static RootColumn
 root_column(Oid relid, const char *column)
 {
-	return (RootColumn)
-	{
+	Oid			declared = get_atttype(relid, catalogue_column_number(relid, column));
+	RootColumn	result = {
 		.name = pstrdup(column),
-			.type = getBaseType(get_atttype(relid, catalogue_column_number(relid, column))),
+		.expression = psprintf("t.%s", quote_identifier(column)),
+		.type = getBaseType(declared),
 	};
+
+	if (result.type != declared)
+		result.expression = psprintf("%s::%s", result.expression, catalogue_type_name(result.type));
+
+	return result;
 }
 
 /* The numbers of the primary key's columns; NIL without one. */

@@ -6,7 +6,7 @@ SET LOCAL client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 \i test/fixtures/professors.sql
-SELECT plan(112);
+SELECT plan(116);
 
 -- What a call reports, and what plain SQL leaves for the same end.  Notifications of
 -- deleted chapters are the mapping's addition to the schema.
@@ -110,26 +110,29 @@ ROLLBACK TO root;
 -- Keys of many types
 
 CREATE DOMAIN small AS integer CHECK (VALUE < 100);
-CREATE TYPE colour AS ENUM ('red', 'green');
+CREATE TYPE colour AS ENUM ('red', 'green', 'blue');
+CREATE DOMAIN warm AS colour CHECK (VALUE <> 'green');
 CREATE TABLE by_domain (id small PRIMARY KEY);
+CREATE TABLE by_warm (id warm PRIMARY KEY);
 CREATE TABLE by_enum (id colour PRIMARY KEY);
 CREATE TABLE by_char (id character(3) PRIMARY KEY);
 CREATE TABLE by_array (id integer[] PRIMARY KEY);
 CREATE TABLE by_numeric (id numeric(10, 2) PRIMARY KEY);
 CREATE TABLE "By ""Name""" ("The Key" text COLLATE "C" PRIMARY KEY);
 INSERT INTO by_domain VALUES (7), (8);
+INSERT INTO by_warm VALUES ('red'), ('blue');
 INSERT INTO by_enum VALUES ('red'), ('green');
 INSERT INTO by_char VALUES ('a'), ('ab');
 INSERT INTO by_array VALUES ('{1,2}'), ('{1}');
 INSERT INTO by_numeric VALUES (1.5), (15);
 INSERT INTO "By ""Name""" VALUES ('it''s'), ('$1');
 SELECT results_eq(format('SELECT row_count FROM delete_with_dependents(%L, %L)', root, key), 'VALUES (1::bigint)', root || ' ' || key)
-FROM (VALUES ('by_domain', ' 7'), ('by_enum', 'green'), ('by_char', 'a'), ('by_array', '{1, 2}'), ('by_numeric', '1.50'),
+FROM (VALUES ('by_domain', ' 7'), ('by_enum', 'green'), ('by_warm', 'blue'), ('by_char', 'a'), ('by_array', '{1, 2}'), ('by_numeric', '1.50'),
 	('"By ""Name"""', '$1')) AS k (root, key);
 SELECT results_eq('SELECT count(*) FROM ' || root, 'VALUES (1::bigint)', 'and no other of ' || root)
-FROM unnest(ARRAY['by_domain', 'by_enum', 'by_char', 'by_array', 'by_numeric', '"By ""Name"""']) AS root;
+FROM unnest(ARRAY['by_domain', 'by_enum', 'by_warm', 'by_char', 'by_array', 'by_numeric', '"By ""Name"""']) AS root;
 SELECT throws_ok('SELECT delete_with_dependents(''by_domain'', ''1000'')', 'P0002', NULL, 'a key that the domain does not allow is nobody''s');
-SELECT throws_ok('SELECT delete_with_dependents(''by_enum'', ''blue'')', '22P02', NULL, 'one that the type does not know is an error');
+SELECT throws_ok('SELECT delete_with_dependents(''by_enum'', ''pink'')', '22P02', NULL, 'one that the type does not know is an error');
 ROLLBACK TO root;
 
 -- Errors
@@ -151,6 +154,22 @@ FROM unnest(ARRAY['delete_with_dependents', 'preview_deletion']) AS f, (VALUES
 	('pg_catalog.pg_authid', '42809', 'cannot delete from "pg_authid"', 'a system catalog'),
 	('deleted_files', '42809', 'cannot delete from "deleted_files"', 'the outbox'),
 	('1', '42P01', 'relation with OID 1 does not exist', 'no relation')) AS e (root, code, message, what);
+CREATE FUNCTION hint_of(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	EXECUTE call;
+	RETURN 'no error';
+EXCEPTION WHEN undefined_table THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN hint;
+END
+$$;
+SELECT is(hint_of('SELECT delete_with_dependents(1, ''1'')'), '', 'no hint to the mapping, which did not name it');
+SAVEPOINT professors;
+DROP TABLE professeurs CASCADE;
+SELECT isnt(hint_of('SELECT delete_professor_batch(''p1'')'), '', '... but where it did');
+ROLLBACK TO professors;
 SELECT throws_ok(format('SELECT delete_with_dependents(%L, ''1'')', root), '42809', NULL, 'not from ' || root)
 FROM unnest(ARRAY['a_matview', 'a_sequence', 'etudiants_pkey', 'professor_purges', 'catalogue.attachment',
 	'information_schema.sql_features']) AS root;
