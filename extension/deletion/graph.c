@@ -277,6 +277,7 @@ make_table(GraphBuilder *builder, Oid relid)
 				errdetail("A deletion needs an ordinary or a partitioned table."));
 
 	table->relid = relid;
+	table->owner = rel->rd_rel->relowner;
 	do
 		table->reported = catalogue_topmost_relation(relid);
 	while (catalogue_depend_on_relation(builder->graph->base.dependencies, table->reported));

@@ -55,6 +55,7 @@ typedef struct DeletionTable
 	Oid			relid;
 	Oid			reported;		/* itself, or the partitioned table that it is
 								 * a leaf of */
+	Oid			owner;
 	char	   *name;			/* with ONLY */
 	char	   *order_by;		/* primary key columns of t; NULL without one */
 	List	   *keys;			/* of DeletionKey * */
@@ -74,6 +75,8 @@ typedef struct DeletionTable
 	bool		no_triggers_below;	/* nothing of that on any table that
 									 * references it, however far */
 	bool		in_cycle;
+	bool		others_below;	/* a table of another owner references it,
+								 * however far */
 	bool		leads_beyond;	/* what references it, however far, does so by
 								 * an edge beyond the schema */
 	int			order;			/* referencing tables first */

@@ -16,6 +16,7 @@ static void find_redundant_ri_triggers(const GraphBuilder *builder, DeletionTabl
 static void number_table(DeletionTable *table, List **ordered);
 static int	compare_edges(const ListCell *a, const ListCell *b);
 static bool reaches(const DeletionTable *from, const DeletionTable *to, List **visited);
+static void find_other_owners(const DeletionGraph *graph);
 static void find_what_leads_beyond(const DeletionGraph *graph);
 static void note_what_leads_beyond(const DeletionGraph *graph, const DeletionEdge *beyond);
 
@@ -63,6 +64,7 @@ catalogue_order_graph(GraphBuilder *builder)
 		find_redundant_ri_triggers(builder, table);
 	}
 
+	find_other_owners(graph);
 	find_what_leads_beyond(graph);
 	catalogue_choose_server(graph);
 }
@@ -220,6 +222,37 @@ reaches(const DeletionTable *from, const DeletionTable *to, List **visited)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Finds the tables from which the server's cascades can come to a table of
+ * another owner.  In a cycle one pass over the graph does not tell.
+ */
+static void
+find_other_owners(const DeletionGraph *graph)
+{
+	bool		changed;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	do
+	{
+		changed = false;
+		foreach(lc, graph->tables)
+		{
+			DeletionTable *table = lfirst(lc);
+
+			foreach(lc2, table->edges)
+			{
+				const DeletionEdge *edge = lfirst(lc2);
+
+				if (!table->others_below && edge->action != EDGE_BLOCK &&
+					(edge->referencing->owner != table->owner ||
+					 edge->referencing->others_below))
+					table->others_below = changed = true;
+			}
+		}
+	} while (changed);
 }
 
 /* Finds the tables whose rows lead to rows that the mapping adds. */

@@ -61,6 +61,8 @@ catalogue_run_statement(const StatementRun *run)
 	if (run->redundant != NIL)
 		leave_out_triggers(castNode(ModifyTableState, query->planstate), run->redundant);
 	ExecutorRun(query, ForwardScanDirection, run->limit);
+	if (run->caller != NULL)
+		catalogue_restore_user(run->caller);
 	ExecutorFinish(query);
 	rows = query->estate->es_processed;
 	ExecutorEnd(query);

@@ -5,7 +5,7 @@
 #ifndef CATALOGUE_RUN_H
 #define CATALOGUE_RUN_H
 
-#include "catalogue.h"
+#include "rights.h"
 
 #include "executor/spi.h"
 #include "nodes/nodes.h"
@@ -23,6 +23,8 @@ typedef struct StatementRun
 								 * DELETE are left out */
 	bool		part_of_statement;	/* between catalogue_begin_statement() and
 									 * its end */
+	const SavedUser *caller;	/* as whom AFTER triggers fire; NULL: as who
+								 * runs it */
 	uint64		limit;			/* rows that a DELETE ... RETURNING takes; 0:
 								 * all */
 } StatementRun;

@@ -7,7 +7,7 @@
 
 -- There is no transaction around all: a purge commits.
 SET client_min_messages = warning;
-SELECT plan(19);
+SELECT plan(21);
 
 CREATE EXTENSION catalogue;
 CREATE ROLE catalogue_test_school;
@@ -138,9 +138,35 @@ SELECT set_eq('SELECT pg_temp.seen()', ARRAY['predicate of badges as catalogue_t
 	'trigger of members as catalogue_test_club'], 'a purge by a superuser runs nothing as one');
 SELECT is(pg_temp.left_of(4), 0::bigint, '... and leaves nothing');
 
+-- AFTER triggers fire when a statement is over, those of the tables that the server's
+-- triggers have come to meanwhile as well.  Plain DELETE runs them as its caller,
+-- or from PostgreSQL 18 on as the owner.
+
+CREATE FUNCTION club.notes_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('test.seen', current_setting('test.seen', true) || ',trigger of ' || TG_TABLE_NAME || ' as ' || current_user, false);
+	RETURN NULL;
+END
+$$;
+DROP TRIGGER notes ON club.members;
+CREATE TRIGGER notes AFTER UPDATE OR DELETE ON club.badges EXECUTE FUNCTION club.notes_statement();
+CREATE TRIGGER notes AFTER UPDATE OR DELETE ON club.stars EXECUTE FUNCTION club.notes_statement();
+SELECT pg_temp.forget();
+SET ROLE catalogue_test_registrar;
+SELECT school.delete_professor_batch('p6', 3) \g /dev/null
+CALL school.purge_professor('p7', 3);
+RESET ROLE;
+SELECT set_eq($$SELECT DISTINCT regexp_replace(s, ' as .*', '') FROM pg_temp.seen() AS s WHERE s LIKE 'trigger%'$$,
+	ARRAY['trigger of badges', 'trigger of stars'], 'AFTER triggers for each statement of another owner fire');
+SET ROLE catalogue_test_registrar;
+SELECT school.delete_professor_batch('p8', 3) \g /dev/null
+RESET ROLE;
+SELECT is_empty($$SELECT * FROM pg_temp.seen() AS s WHERE s LIKE 'trigger%' AND s !~ ' as catalogue_test_(club|registrar)$'$$,
+	'... as nobody but that owner and the caller');
+
 -- Others are as they were
 
-SELECT is(pg_temp.left_of(8), 22::bigint, 'another professor''s rows are there');
+SELECT is(pg_temp.left_of(9), 22::bigint, 'another professor''s rows are there');
 SET ROLE catalogue_test_registrar;
 SELECT throws_ok('TABLE club.members', '42501', NULL, 'the caller has no more rights than before');
 RESET ROLE;
