@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -137,9 +138,11 @@ is_visible(Deletion *deletion)
 
 	/*
 	 * Where they may read it and no policy applies, they see whatever is
-	 * there.
+	 * there.  Where they may not, the statement says so.
 	 */
-	if (catalogue_may_select(graph->root, deletion->caller, &key, 1) &&
+	if (object_aclcheck(NamespaceRelationId, get_rel_namespace(graph->root), deletion->caller,
+						ACL_USAGE) == ACLCHECK_OK &&
+		catalogue_may_select(graph->root, deletion->caller, &key, 1) &&
 		check_enable_rls(graph->root, deletion->caller, true) != RLS_ENABLED)
 		return true;
 

@@ -427,9 +427,9 @@ run_statement(const Deletion *deletion, const Statement *statement)
 	/*
 	 * AFTER triggers fire when the statement is over: its table's own, as the
 	 * table's owner, and those of the tables that RI triggers have come to
-	 * meanwhile.  (Only from PostgreSQL 18 on does each remember as whom.)
-	 * No owner's trigger may run as another owner: as the caller it runs
-	 * after any DELETE.
+	 * meanwhile.  (Only from PostgreSQL 18 on does each remember as whom.) No
+	 * owner's trigger may run as another owner: as the caller it runs after
+	 * any DELETE.
 	 */
 	if (catalogue_graph_table(deletion->graph, statement->relid)->others_below)
 		run.caller = &saved;

@@ -6,7 +6,7 @@ SET LOCAL client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 \i test/fixtures/professors.sql
-SELECT plan(116);
+SELECT plan(117);
 
 -- What a call reports, and what plain SQL leaves for the same end.  Notifications of
 -- deleted chapters are the mapping's addition to the schema.
@@ -212,6 +212,14 @@ REVOKE SELECT (id) ON chapitres_complets FROM catalogue_test_secretary;
 SET LOCAL ROLE catalogue_test_secretary;
 SELECT throws_ok('SELECT delete_with_dependents(''chapitres_complets'', ''2'')', '42501', 'permission denied for table chapitres_complets',
 	'the key needs SELECT');
+RESET ROLE;
+CREATE SCHEMA elsewhere;
+CREATE TABLE elsewhere.rows (id integer PRIMARY KEY);
+GRANT SELECT, DELETE ON elsewhere.rows TO catalogue_test_secretary;
+SELECT format('SELECT app.delete_with_dependents(%s, ''1'', missing_ok => true)', 'elsewhere.rows'::regclass::oid) AS call \gset
+SET LOCAL ROLE catalogue_test_secretary;
+SELECT throws_ok(:'call', '42501', 'permission denied for schema elsewhere',
+	'the table''s schema needs USAGE, be there a row or not');
 RESET ROLE;
 ROLLBACK TO rights;
 
