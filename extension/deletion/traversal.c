@@ -1,6 +1,6 @@
 /*
  * traversal.c
- *		A professor's dependents are deleted in sets, those that reference first.
+ *		A root's dependents are deleted in sets, those that reference first.
  *
  * A batch is up to batch_size rows of one table, locked FOR UPDATE: their
  * TIDs, and the values that other rows refer to.  For each edge to the table,
@@ -22,8 +22,8 @@
  *
  * A graph that only the server gets right is left to it: cascade.c.
  *
- * Locks: one deletion at a time for each professors table (see
- * catalogue_lock_root), the professor's row, then each list or batch in
+ * Locks: one deletion at a time for each attachment (see
+ * catalogue_lock_root), the root, then each list or batch in
  * primary key order.
  *
  * Memory: batches, lists and frames live in the deletion's context.
@@ -59,7 +59,7 @@ static void relock_frame(Deletion *deletion, DeletionFrame *frame);
 static bool has_dependents(const DeletionTable *table);
 
 /*
- * Deletes the locked professor with all that depends on them, their own row last
+ * Deletes the locked root with all that depends on it, its own row last
  * and with the caller's own rights.  Returns early when restart was set.
  */
 void
@@ -82,7 +82,7 @@ catalogue_delete_locked_root(Deletion *deletion)
 /*
  * Locks again what the traversal had locked when the last transaction ended; rows
  * that have been deleted, or reference others now, leave their batch.  The caller
- * has locked the professor's row.
+ * has locked the root.
  */
 void
 catalogue_relock_batches(Deletion *deletion)
