@@ -76,7 +76,7 @@ typedef struct DeletionTable
 									 * references it, however far */
 	bool		in_cycle;
 	bool		others_below;	/* a table of another owner references it,
-								 * however far */
+								 * however far, or follows its keys */
 	bool		leads_beyond;	/* what references it, however far, does so by
 								 * an edge beyond the schema */
 	int			order;			/* referencing tables first */

@@ -32,6 +32,8 @@
 typedef struct UpdatedTable
 {
 	Oid			relid;
+	Oid			owner;
+	bool		follows;		/* by an ON UPDATE action */
 	List	   *columns;		/* of char * */
 } UpdatedTable;
 
@@ -40,13 +42,14 @@ static void note_relation(TableTriggers *triggers, Relation rel, CmdType event, 
 static bool is_users(const Trigger *trigger);
 static Relation open_member(GraphBuilder *builder, Oid relid);
 static List *find_updated(GraphBuilder *builder);
-static bool add_updated(List **updated, Oid relid, List *columns);
-static bool follow_updates(GraphBuilder *builder, List **updated, const UpdatedTable *table);
+static bool add_updated(List **updated, Oid relid, List *columns, bool follows);
+static bool follow_updates(GraphBuilder *builder, List **updated, UpdatedTable *table);
 static bool follow_key(GraphBuilder *builder, List **updated, const UpdatedTable *table,
 					   Oid constraint);
 static List *physical_tables(GraphBuilder *builder, Oid relid);
 static bool has_column(const List *columns, const char *name);
 static void note_updated(GraphBuilder *builder, const List *updated);
+static void note_owner_of_follower(const GraphBuilder *builder, const UpdatedTable *follower);
 static bool updates_call_code(GraphBuilder *builder, Oid relid);
 static bool has_volatile_checks(Relation rel);
 static bool queues_files(const GraphBuilder *builder);
@@ -149,6 +152,8 @@ catalogue_find_writes(GraphBuilder *builder)
 	ListCell   *lc;
 
 	note_updated(builder, updated);
+	foreach(lc, updated)
+		note_owner_of_follower(builder, lfirst(lc));
 	foreach(lc, graph->tables)
 	{
 		const DeletionTable *table = lfirst(lc);
@@ -177,7 +182,7 @@ find_updated(GraphBuilder *builder)
 
 			if (!catalogue_sets_keys(edge))
 				continue;
-			(void) add_updated(&updated, edge->referencing->relid, edge->set_columns);
+			(void) add_updated(&updated, edge->referencing->relid, edge->set_columns, false);
 			edge->referencing->gets_values |= edge->action == EDGE_SET_DEFAULT;
 			builder->user_code |= edge->calls_volatile;
 		}
@@ -196,7 +201,7 @@ find_updated(GraphBuilder *builder)
 
 /* Adds columns of a table that may be changed; true if they were not known. */
 static bool
-add_updated(List **updated, Oid relid, List *columns)
+add_updated(List **updated, Oid relid, List *columns, bool follows)
 {
 	UpdatedTable *table = NULL;
 	int			before;
@@ -213,6 +218,7 @@ add_updated(List **updated, Oid relid, List *columns)
 		table->relid = relid;
 		*updated = lappend(*updated, table);
 	}
+	table->follows |= follows;
 	before = list_length(table->columns);
 	foreach(lc, columns)
 	{
@@ -225,11 +231,12 @@ add_updated(List **updated, Oid relid, List *columns)
 
 /* Adds what changes with columns of a table, by the ON UPDATE actions of keys to them. */
 static bool
-follow_updates(GraphBuilder *builder, List **updated, const UpdatedTable *table)
+follow_updates(GraphBuilder *builder, List **updated, UpdatedTable *table)
 {
 	Relation	rel = open_member(builder, table->relid);
 	bool		found = false;
 
+	table->owner = rel->rd_rel->relowner;
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
 	{
@@ -290,7 +297,7 @@ follow_key(GraphBuilder *builder, List **updated, const UpdatedTable *table, Oid
 		{
 			DeletionTable *member = catalogue_graph_table(builder->graph, lfirst_oid(lc));
 
-			found |= add_updated(updated, lfirst_oid(lc), columns);
+			found |= add_updated(updated, lfirst_oid(lc), columns, true);
 			if (member != NULL)
 				member->gets_values = member->follows_keys = true;
 		}
@@ -353,6 +360,25 @@ note_updated(GraphBuilder *builder, const List *updated)
 		else
 			builder->graph->also_written = lappend_oid(builder->graph->also_written, relid);
 		builder->user_code |= updates_call_code(builder, relid);
+	}
+}
+
+/*
+ * The server updates a follower within the statements that set keys, at whose end
+ * its AFTER triggers fire: where it is another owner's, that is to be known.  Which
+ * of the tables it follows does not matter.
+ */
+static void
+note_owner_of_follower(const GraphBuilder *builder, const UpdatedTable *follower)
+{
+	ListCell   *lc;
+
+	foreach(lc, builder->graph->tables)
+	{
+		DeletionTable *table = lfirst(lc);
+
+		if (follower->follows && table->updated && table->owner != follower->owner)
+			table->others_below = true;
 	}
 }
 

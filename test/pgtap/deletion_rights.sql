@@ -7,7 +7,7 @@
 
 -- There is no transaction around all: a purge commits.
 SET client_min_messages = warning;
-SELECT plan(21);
+SELECT plan(23);
 
 CREATE EXTENSION catalogue;
 CREATE ROLE catalogue_test_school;
@@ -162,6 +162,27 @@ SET ROLE catalogue_test_registrar;
 SELECT school.delete_professor_batch('p8', 3) \g /dev/null
 RESET ROLE;
 SELECT is_empty($$SELECT * FROM pg_temp.seen() AS s WHERE s LIKE 'trigger%' AND s !~ ' as catalogue_test_(club|registrar)$'$$,
+	'... as nobody but that owner and the caller');
+
+-- So do those of a table that follows the keys that are set.
+
+SET ROLE catalogue_test_school;
+CREATE TABLE school.desks (prof integer UNIQUE REFERENCES school.professors ON DELETE SET NULL);
+INSERT INTO school.professors VALUES (10, 'p10');
+INSERT INTO school.desks VALUES (10);
+GRANT REFERENCES, SELECT ON school.desks TO catalogue_test_club;
+SET ROLE catalogue_test_club;
+CREATE TABLE club.lockers (desk integer REFERENCES school.desks (prof) ON UPDATE CASCADE);
+INSERT INTO club.lockers VALUES (10);
+CREATE TRIGGER notes AFTER UPDATE ON club.lockers EXECUTE FUNCTION club.notes_statement();
+RESET ROLE;
+SELECT pg_temp.forget();
+SET ROLE catalogue_test_registrar;
+SELECT school.delete_professor_batch('p10', 3) \g /dev/null
+RESET ROLE;
+CREATE TEMP TABLE noted AS SELECT * FROM pg_temp.seen() AS s WHERE s LIKE 'trigger of lockers%';
+SELECT isnt_empty('TABLE noted', 'AFTER triggers fire where another owner''s key follows one that is set');
+SELECT is_empty($$SELECT * FROM noted WHERE s !~ ' as catalogue_test_(club|registrar)$'$$,
 	'... as nobody but that owner and the caller');
 
 -- Others are as they were
