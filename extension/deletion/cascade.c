@@ -2,8 +2,10 @@
  * cascade.c
  *		The server's own way: one DELETE of the root, whose cascades do the rest.
  *
- * What the mapping adds to the schema's own cascades is deleted before, as a part
- * of the same statement as far as keys and AFTER triggers are concerned.  It is
+ * What the mapping adds to the schema's own cascades is deleted after the root and
+ * before its cascades, as a part of the same statement as far as keys and AFTER
+ * triggers are concerned: NO ACTION keys to it are checked when the root's cascades
+ * have deleted what else goes.  It is
  * found by locking, from the root on, all rows that lead to it: nobody can take
  * one of them away then, and none of them is another's.
  *
@@ -55,9 +57,9 @@ catalogue_cascade_root(Deletion *deletion)
 {
 	catalogue_begin_statement();
 	deletion->one_statement = true;
+	catalogue_delete_root(deletion, NIL);
 	if (deletion->root_table->leads_beyond)
 		delete_beyond_schema(deletion);
-	catalogue_delete_root(deletion, NIL);
 	deletion->one_statement = false;
 	catalogue_end_statement();
 }
