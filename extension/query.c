@@ -8,6 +8,7 @@
 #include "utils/plancache.h"
 #include "utils/resowner.h"
 
+static void turn_off(const char *setting);
 static void free_plan(void *plan);
 
 /*
@@ -43,7 +44,8 @@ catalogue_prepare(MemoryContext cxt, const char *query, int nargs, Oid *argtypes
  * there are many keys, one scan of an index for all of them, then the rows in the
  * order of the table; where there are few, each row as it is found; or the rows by
  * their TIDs.  Other plans are bad for a whole batch but may look good to the
- * planner, which expects ten elements of an array.
+ * planner, which expects ten elements of an array.  Without an index it has to
+ * read the table all the same, at a cost that calls for JIT compilation, in vain.
  */
 void
 catalogue_plan_by_index(SPIPlanPtr plan, bool many)
@@ -56,12 +58,19 @@ catalogue_plan_by_index(SPIPlanPtr plan, bool many)
 		return;
 
 	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option(many ? "enable_indexscan" : "enable_bitmapscan", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	turn_off("enable_seqscan");
+	turn_off(many ? "enable_indexscan" : "enable_bitmapscan");
+	turn_off("jit");
 	ReleaseCachedPlan(SPI_plan_get_cached_plan(plan), CurrentResourceOwner);
 	AtEOXact_GUC(true, save_nestlevel);
+}
+
+/* To the end of the GUC nest level. */
+static void
+turn_off(const char *setting)
+{
+	(void) set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 /* Runs a plan; returns the number of rows. */

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -50,6 +51,7 @@ static uint64 delete_row(const Deletion *deletion, SPIPlanPtr plan, ParamListInf
 						 List *redundant);
 static char *root_query(const DeletionGraph *graph, RootStatement statement, const char *relation,
 						const DeletionTable *table);
+static Oid	equality_operator(Oid type);
 static const RootColumn *root_column(const DeletionGraph *graph, RootStatement statement);
 static ParamListInfo root_params(const Deletion *deletion, RootStatement statement);
 
@@ -277,7 +279,7 @@ run_on_root(Deletion *deletion, RootStatement statement, List *redundant)
 											 catalogue_qualified_relation_name(graph->root),
 											 linitial(graph->root_tables)),
 								  params->numParams, types,
-								  is_deletion(statement) ? 0 : CURSOR_OPT_GENERIC_PLAN);
+								  statement == ROOT_DELETE ? 0 : CURSOR_OPT_GENERIC_PLAN);
 	}
 	if (is_deletion(statement))
 		return delete_row(deletion, *plan, params, redundant);
@@ -362,12 +364,21 @@ root_query(const DeletionGraph *graph, RootStatement statement, const char *rela
 	if (statement == ROOT_DELETE_BY_TID)
 		appendStringInfoString(&query, "t.ctid OPERATOR(pg_catalog.=) $2 AND ");
 	generate_operator_clause(&query, column->expression, column->type,
-							 lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr, "$1",
-							 column->type);
+							 equality_operator(column->type), "$1", column->type);
 	if (statement == ROOT_LOCK || statement == ROOT_LOCK_BY_IDENTITY)
 		appendStringInfoString(&query, " FOR UPDATE");
 
 	return query.data;
+}
+
+/* The type cache finds out for varchar too, but by going through all that there is. */
+static Oid
+equality_operator(Oid type)
+{
+	if (type == VARCHAROID)
+		return TextEqualOperator;
+
+	return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 }
 
 /* The column by which a statement knows the root. */
