@@ -12,7 +12,7 @@
 #include "attachment.h"
 #include "query.h"
 
-/* Arguments of recent_chapters(). */
+/* Arguments of recent_chapters() and recent_chapters_any(). */
 enum
 {
 	ARG_FILIERE,
@@ -22,14 +22,16 @@ enum
 	ARG_COUNT
 };
 
-/* A column's type; of a domain, its base type. */
-typedef struct ColumnType
+typedef struct ValueType
 {
 	Oid			oid;
 	int16		len;
 	bool		byval;
 	char		align;
-} ColumnType;
+} ValueType;
+
+/* n of a call that asks for all chapters. */
+#define ALL_CHAPTERS PG_INT64_MAX
 
 typedef struct ChapterFeed
 {
@@ -40,10 +42,16 @@ typedef struct ChapterFeed
 	Oid			relid;
 	char	   *relation;		/* its qualified name, quoted */
 	bool		several;		/* takes an array of filières */
-	ColumnType	filiere;
-	ColumnType	id;
-	ColumnType	created_at;
+
+	/*
+	 * What the arguments' values are, which can be wider than the columns';
+	 * an array's elements.
+	 */
+	ValueType	filiere;
+	ValueType	id;
+	ValueType	created_at;
 	Oid			argument_type;	/* filiere's type, or its array type */
+	Oid			created_at_column_type;
 
 	/* Each belongs to one module, and is NULL until it is needed. */
 	struct CachedReferencePlan *reference;	/* reference_plan.c */
@@ -57,5 +65,6 @@ extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext 
 extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,
 										   int64 n, const NullableDatum *before_at,
 										   const NullableDatum *before_id);
+extern Datum catalogue_feed_widen(Datum value, Oid type);
 
 #endif							/* CATALOGUE_FEED_H */

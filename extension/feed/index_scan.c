@@ -13,6 +13,7 @@
 #include "feed/index_scan.h"
 
 #include "feed/heap_fetch.h"
+#include "feed/scan_keys.h"
 
 #include "access/genam.h"
 #include "access/nbtree.h"
@@ -44,6 +45,7 @@ struct ChapterScan
 	Relation	rel;
 	Relation	index;
 	Snapshot	snapshot;
+	const ChapterFeed *feed;
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
 	MemoryContext scan_cxt;		/* of scan keys and the index AM's states */
@@ -58,11 +60,9 @@ struct ChapterScan
 	uint64		rows_read;
 };
 
-static int	sort_and_unique(Relation index, Datum *filieres, int nfilieres);
-static int	compare_filieres(const void *a, const void *b, void *index);
+static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
+static int	compare_filieres(const void *a, const void *b, void *order);
 static bool start_range(ChapterScan *scan, FiliereScan *filiere);
-static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
-static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
 static bool advance(ChapterScan *scan, FiliereScan *filiere);
 static void start_merge(ChapterScan *scan);
 static MemoryContext merged_scans_context(int nscans);
@@ -77,7 +77,7 @@ static int	compare_filiere_scans(Datum a, Datum b, void *arg);
  * in place.  All arguments must live as long as the scan.
  */
 ChapterScan *
-catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot, const ChapterFeed *feed,
 						  const ReferencePlan *plan, const ChapterPosition *position,
 						  Datum *filieres, int nfilieres)
 {
@@ -86,11 +86,12 @@ catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
 	scan->rel = rel;
 	scan->index = index;
 	scan->snapshot = snapshot;
+	scan->feed = feed;
 	scan->plan = plan;
 	scan->position = position;
 	scan->scan_cxt = CurrentMemoryContext;
 
-	scan->nfilieres = sort_and_unique(index, filieres, nfilieres);
+	scan->nfilieres = sort_and_unique(scan, filieres, nfilieres);
 	scan->filieres = palloc0(sizeof(FiliereScan) * scan->nfilieres);
 	for (int i = 0; i < scan->nfilieres; i++)
 	{
@@ -167,47 +168,46 @@ catalogue_feed_scan_end(ChapterScan *scan)
  * descend the index in its own order.
  */
 static int
-sort_and_unique(Relation index, Datum *filieres, int nfilieres)
+sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres)
 {
+	SortSupportData order = {0};
+	Oid			type = scan->plan->equality_type;
 	int			nunique = 0;
 
 	if (nfilieres < 2)
 		return nfilieres;
 
-	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, index);
+	order.ssup_cxt = CurrentMemoryContext;
+	order.ssup_collation = scan->index->rd_indcollation[INDEX_FILIERE - 1];
+	PrepareSortSupportFromOrderingOp(get_opfamily_member(scan->index->rd_opfamily[INDEX_FILIERE - 1],
+														 type, type, BTLessStrategyNumber),
+									 &order);
+	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, &order);
 	for (int i = 1; i < nfilieres; i++)
 	{
-		if (compare_filieres(&filieres[nunique], &filieres[i], index) != 0)
+		if (compare_filieres(&filieres[nunique], &filieres[i], &order) != 0)
 			filieres[++nunique] = filieres[i];
 	}
 
 	return nunique + 1;
 }
 
-/* qsort comparator for Datums, in the order of the index. */
+/* qsort comparator for Datums, in the order of the index but for its direction. */
 static int
-compare_filieres(const void *a, const void *b, void *index)
+compare_filieres(const void *a, const void *b, void *order)
 {
-	FmgrInfo   *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
-
-	return DatumGetInt32(FunctionCall2Coll(order,
-										   ((Relation) index)->rd_indcollation[INDEX_FILIERE - 1],
-										   *(const Datum *) a, *(const Datum *) b));
+	return ApplySortComparator(*(const Datum *) a, false, *(const Datum *) b, false,
+							   (SortSupport) order);
 }
 
-/*
- * Begins the index scan of a filière's key range; false when no range is left.
- *
- * Strategies are those of the column's type: the index AM itself turns them
- * around for a descending column.
- */
+/* Begins the index scan of a filière's key range; false when no range is left. */
 static bool
 start_range(ChapterScan *scan, FiliereScan *filiere)
 {
 	Relation	index = scan->index;
 	const ChapterPosition *position = scan->position;
 	MemoryContext oldcxt;
-	ScanKeyData keys[INDEX_ID];
+	ScanKeyData keys[MAX_SCAN_KEYS];
 	int			nkeys = 0;
 
 	if (filiere->range == KEY_RANGE_END)
@@ -215,72 +215,16 @@ start_range(ChapterScan *scan, FiliereScan *filiere)
 
 	oldcxt = MemoryContextSwitchTo(scan->scan_cxt);
 	ScanKeyEntryInitializeWithInfo(&keys[nkeys++], 0, INDEX_FILIERE, BTEqualStrategyNumber,
-								   InvalidOid, index->rd_indcollation[INDEX_FILIERE - 1],
+								   scan->plan->equality_type, index->rd_indcollation[INDEX_FILIERE - 1],
 								   unconstify(FmgrInfo *, &scan->plan->equality), filiere->filiere);
-	switch (filiere->range)
-	{
-		case KEY_RANGE_NEWEST:
-		case KEY_RANGE_END:
-			break;
-		case KEY_RANGE_BEFORE:
-			init_less_key(&keys[nkeys++], index, INDEX_CREATED_AT, position->before_at.value);
-			break;
-		case KEY_RANGE_AFTER:
-			init_row_key(&keys[nkeys++], index, position);
-			break;
-		case KEY_RANGE_UNDATED_AFTER:
-		case KEY_RANGE_UNDATED:
-			ScanKeyEntryInitialize(&keys[nkeys++], SK_ISNULL | SK_SEARCHNULL, INDEX_CREATED_AT,
-								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
-			if (filiere->range == KEY_RANGE_UNDATED_AFTER)
-				init_less_key(&keys[nkeys++], index, INDEX_ID, position->before_id.value);
-			break;
-	}
+	nkeys += catalogue_feed_init_range_keys(&keys[nkeys], index, scan->feed, filiere->range,
+											&position->before_at, &position->before_id);
 
 	filiere->scan = index_beginscan(scan->rel, index, scan->snapshot, NULL, nkeys, 0, SO_NONE);
 	index_rescan(filiere->scan, keys, nkeys, NULL, 0);
 	MemoryContextSwitchTo(oldcxt);
 
 	return true;
-}
-
-/* An index column < argument. */
-static void
-init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
-{
-	Oid			type = index->rd_opcintype[attno - 1];
-	Oid			less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
-
-	ScanKeyEntryInitialize(key, 0, attno, BTLessStrategyNumber, InvalidOid,
-						   index->rd_indcollation[attno - 1], get_opcode(less), argument);
-}
-
-/*
- * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() builds
- * it: a header, and members that must live as long as the scan, and are
- * allocated in the current context.
- */
-static void
-init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
-{
-	ScanKey		members = palloc(sizeof(ScanKeyData) * 2);
-
-	ScanKeyEntryInitializeWithInfo(&members[0], SK_ROW_MEMBER, INDEX_CREATED_AT,
-								   BTLessStrategyNumber, InvalidOid,
-								   index->rd_indcollation[INDEX_CREATED_AT - 1],
-								   index_getprocinfo(index, INDEX_CREATED_AT, BTORDER_PROC),
-								   position->before_at.value);
-	ScanKeyEntryInitializeWithInfo(&members[1], SK_ROW_MEMBER | SK_ROW_END, INDEX_ID,
-								   BTLessStrategyNumber, InvalidOid,
-								   index->rd_indcollation[INDEX_ID - 1],
-								   index_getprocinfo(index, INDEX_ID, BTORDER_PROC),
-								   position->before_id.value);
-
-	MemSet(key, 0, sizeof(ScanKeyData));
-	key->sk_flags = SK_ROW_HEADER;
-	key->sk_attno = INDEX_CREATED_AT;
-	key->sk_strategy = BTLessStrategyNumber;
-	key->sk_argument = PointerGetDatum(members);
 }
 
 /* Puts a filière's next row into its slot; false when all its key ranges are read. */

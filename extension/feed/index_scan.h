@@ -15,6 +15,7 @@
 typedef struct ChapterScan ChapterScan;
 
 extern ChapterScan *catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+											  const ChapterFeed *feed,
 											  const ReferencePlan *plan,
 											  const ChapterPosition *position, Datum *filieres,
 											  int nfilieres);

@@ -100,15 +100,17 @@ catalogue_feed_init(void)
 }
 
 /*
- * recent_chapters(filiere | filieres[], n integer, before_id, before_at)
+ * recent_chapters(filiere, n bigint, before_id, before_at) RETURNS SETOF chapters
+ * recent_chapters_any(filieres[], n bigint, before_id, before_at)
  *		RETURNS SETOF chapters
  *
  * The n newest chapters of a filière, or over several of them, after the
- * chapter with the id before_id; with before_at, after that position, which
- * then need not exist any more.  NULL or unknown filières have no chapters.
+ * chapter with the id before_id; n NULL means all.  With before_at too, a
+ * chapter that does not exist any more was there.  before_at alone: what is
+ * older.  NULL or unknown filières have no chapters.
  *
- * Errors: n NULL 22004, negative 22023; no chapter before_id, and no
- * before_at, P0002; no right to read 42501; schema not attached 55000.
+ * Errors: n negative 22023; no chapter before_id, and no before_at, P0002; no
+ * right to read 42501; schema not attached 55000.
  */
 Datum
 catalogue_recent_chapters(PG_FUNCTION_ARGS)
@@ -168,8 +170,12 @@ requested_rows(List *args)
 {
 	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
 
-	if (n != NULL && IsA(n, Const) && !((Const *) n)->constisnull)
-		return Max(DatumGetInt32(((Const *) n)->constvalue), 0);
+	if (n != NULL && IsA(n, Const))
+	{
+		if (((Const *) n)->constisnull)
+			return (double) ALL_CHAPTERS;
+		return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
+	}
 
 	return 100;					/* the default of n */
 }
@@ -252,18 +258,15 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	MemoryContext oldcxt = MemoryContextSwitchTo(source->page_cxt);
+	int64		n = args[ARG_N].isnull ? ALL_CHAPTERS : DatumGetInt64(args[ARG_N].value);
 
-	if (args[ARG_N].isnull)
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("number of chapters must not be null"));
-	if (DatumGetInt32(args[ARG_N].value) < 0)
+	if (n < 0)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("number of chapters must not be negative"),
-				errdetail("The call asked for %d chapters.", DatumGetInt32(args[ARG_N].value)));
+				errdetail("The call asked for %lld chapters.", (long long) n));
 
-	source->remaining = args[ARG_FILIERE].isnull ? 0 : DatumGetInt32(args[ARG_N].value);
+	source->remaining = args[ARG_FILIERE].isnull ? 0 : n;
 	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
 								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
@@ -306,7 +309,7 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
 	}
 
-	source->scan = catalogue_feed_scan_begin(source->rel, source->index, source->snapshot,
+	source->scan = catalogue_feed_scan_begin(source->rel, source->index, source->snapshot, feed,
 											 &source->plan, &source->position, filieres, nfilieres);
 }
 
@@ -342,13 +345,15 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 			.read_only = true,
 			.dest = dest,
 		};
+		int64		rows;
 
 		SetTuplestoreDestReceiverParams(dest, source->stored, source->page_cxt, false,
 										source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		remaining -=
-			catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
-								   &options);
+		rows = catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
+									  &options);
+		if (remaining != ALL_CHAPTERS)
+			remaining -= rows;
 		dest->rDestroy(dest);
 	}
 	SPI_finish();

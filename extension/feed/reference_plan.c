@@ -22,6 +22,7 @@
 #include "feed/reference_plan.h"
 
 #include "feed/key_range.h"
+#include "feed/scan_keys.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -36,6 +37,7 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 typedef struct CachedReferencePlan
 {
@@ -53,10 +55,10 @@ static const char *find_streamable_index(const ChapterFeed *feed, const Plan *pl
 static bool is_heap(Oid relid);
 static const char *why_not_index_scan(const Plan *plan);
 static bool index_has_order(Oid relid, const ReferencePlan *reference);
-static void set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt);
+static void set_equality(const ChapterFeed *feed, ReferencePlan *reference, Oid opno);
 static Datum equal_text(PG_FUNCTION_ARGS);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
-static bool is_plain_unique_index(Relation index, AttrNumber attno);
+static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
 
 /*
  * What the reference query's generic plan says, valid now and with its locks
@@ -158,7 +160,7 @@ find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *
 	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
 		return "the plan filters the rows";
 
-	set_equality(reference, linitial_node(OpExpr, indexqual)->opno, feed->base.cxt);
+	set_equality(feed, reference, linitial_node(OpExpr, indexqual)->opno);
 
 	return NULL;
 }
@@ -223,11 +225,12 @@ index_has_order(Oid relid, const ReferencePlan *reference)
  * does without looking up the collation for each.
  */
 static void
-set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt)
+set_equality(const ChapterFeed *feed, ReferencePlan *reference, Oid opno)
 {
 	Relation	index = index_open(reference->indexid, AccessShareLock);
 
-	fmgr_info_cxt(get_opcode(opno), &reference->equality, cxt);
+	fmgr_info_cxt(get_opcode(opno), &reference->equality, feed->base.cxt);
+	reference->equality_type = catalogue_feed_key_type(index, INDEX_FILIERE, feed->filiere.oid);
 	if (reference->equality.fn_oid == F_TEXTEQ &&
 		get_collation_isdeterministic(index->rd_indcollation[INDEX_FILIERE - 1]))
 		reference->equality.fn_addr = equal_text;
@@ -261,7 +264,7 @@ find_id_index(Oid relid, const ReferencePlan *reference)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (is_plain_unique_index(index, reference->id_attno))
+		if (identifies_row(rel, index, reference->id_attno))
 			found = RelationGetRelid(index);
 		index_close(index, NoLock);
 	}
@@ -270,14 +273,23 @@ find_id_index(Oid relid, const ReferencePlan *reference)
 	return found;
 }
 
-/* Its predicate is not read: to do that would evaluate functions that it calls. */
+/*
+ * Whether id = value by this index is id = value in SQL: at any moment, of all
+ * rows, and by the equality and the collation of the column.  A predicate is not
+ * read: to do that would evaluate functions that it calls.
+ */
 static bool
-is_plain_unique_index(Relation index, AttrNumber attno)
+identifies_row(Relation rel, Relation index, AttrNumber attno)
 {
 	Form_pg_index form = index->rd_index;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	Oid			type = index->rd_opcintype[0];
 
-	return form->indisunique && form->indisvalid && form->indisready && !form->indcheckxmin &&
-		form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
+	return form->indisunique && form->indimmediate && form->indisvalid && form->indisready &&
+		!form->indcheckxmin && form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
 		index->rd_rel->relam == BTREE_AM_OID &&
-		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		index->rd_indcollation[0] == att->attcollation &&
+		get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber) ==
+		lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_EQ_OPR)->eq_opr;
 }

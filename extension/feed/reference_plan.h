@@ -34,7 +34,8 @@ typedef struct ReferencePlan
 	/* Where one can: */
 	Oid			indexid;
 	ScanDirection direction;
-	FmgrInfo	equality;		/* filière column = argument */
+	FmgrInfo	equality;		/* filière column = argument ... */
+	Oid			equality_type;	/* ... as which it takes that */
 	Oid			id_indexid;		/* unique, on the id alone; InvalidOid if
 								 * there is none */
 } ReferencePlan;
