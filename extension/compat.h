@@ -93,6 +93,16 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
 #endif
 
+/* 18: a generated column can be computed when it is read. */
+#if PG_VERSION_NUM >= 180000
+#include "catalog/pg_attribute.h"
+#include "rewrite/rewriteHandler.h"
+#define catalogue_column_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define catalogue_column_is_virtual(att) false
+#define build_generation_expression(rel, attno) NULL
+#endif
+
 /* 18: EXPLAIN's state and its output functions have headers of their own. */
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000

@@ -21,6 +21,7 @@
 #include "feed/key_range.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
+#include "feed/virtual_columns.h"
 #include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
@@ -52,6 +53,8 @@ typedef struct ChapterSource
 								 * ... */
 	int			ncolumns;
 	AttrNumber	last_column;	/* ... and the greatest of them */
+	VirtualColumns *virtual_columns;	/* of those, in rows that are
+										 * streamed; NULL for none */
 
 	ChapterPosition position;
 	int64		remaining;		/* rows still to be returned; all of them at
@@ -208,6 +211,8 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	{
 		source->index = index_open(source->plan.indexid, AccessShareLock);
 		check_select_privilege(source);
+		source->virtual_columns =
+			catalogue_feed_begin_virtual_columns(source->rel, source->columns, source->ncolumns);
 		catalogue_heap_fetch_begin();
 	}
 
@@ -394,6 +399,8 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 		slot->tts_values[i] = row->tts_values[source->columns[i] - 1];
 		slot->tts_isnull[i] = row->tts_isnull[source->columns[i] - 1];
 	}
+	if (source->virtual_columns != NULL)
+		catalogue_feed_compute_virtual_columns(source->virtual_columns, row, slot);
 	ExecStoreVirtualTuple(slot);
 
 	return true;

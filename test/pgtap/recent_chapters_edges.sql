@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(25);
+SELECT plan(28);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -95,15 +95,23 @@ SELECT is((SELECT count(*) FROM (SELECT padding FROM recent_chapters_any(ARRAY['
 RESET ROLE;
 ROLLBACK TO feed;
 
--- What PostgreSQL 18 added: constraints that old rows need not meet
+-- What PostgreSQL 18 added: columns that are computed when they are read, and
+-- constraints that old rows need not meet
 
-SELECT current_setting('server_version_num')::integer >= 180000 AS has_not_valid \gset
-\if :has_not_valid
+SELECT current_setting('server_version_num')::integer >= 180000 AS has_virtual_columns \gset
+\if :has_virtual_columns
+ALTER TABLE chapters ADD shout text GENERATED ALWAYS AS (upper(titre)) VIRTUAL;
+SELECT is(pg_temp.path($$SELECT shout FROM recent_chapters('f7')$$), 'feed', 'a virtual column is streamed');
+SELECT results_eq($$SELECT shout, id FROM recent_chapters('f7', 3)$$, $$SELECT upper(titre), id FROM recent_chapters('f7', 3)$$,
+	'... and computed');
+SELECT results_eq($$SELECT (r).shout FROM (SELECT recent_chapters('f7', 3) AS r) AS rows$$,
+	$$SELECT upper(titre) FROM recent_chapters('f7', 3)$$, '... in a row too');
+ROLLBACK TO feed;
 ALTER TABLE chapters ADD NOT NULL created_at NOT VALID;
 SELECT is((SELECT count(*) FROM recent_chapters('f7', 1000, before_at => '2024-01-01 10:00') WHERE created_at IS NULL),
 	(SELECT count(*) FROM chapters WHERE filiere = 'f7' AND created_at IS NULL), 'NOT NULL that is not valid hides no undated chapter');
 \else
-SELECT skip('PostgreSQL 18 has NOT NULL that is not valid', 1);
+SELECT skip('PostgreSQL 18 has virtual columns, and NOT NULL that is not valid', 4);
 \endif
 ROLLBACK TO feed;
 
