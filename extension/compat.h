@@ -93,6 +93,19 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
 #endif
 
+/* 16: where a variable may be NULL is in the variable, not in its equivalence class. */
+#include "optimizer/paths.h"
+#if PG_VERSION_NUM < 160000
+#define get_eclass_for_sort_expr(root, expr, opfamilies, opcintype, collation, sortref, rel, create) \
+	get_eclass_for_sort_expr(root, expr, NULL, opfamilies, opcintype, collation, sortref, rel, create)
+#endif
+
+/* 18: orders are known by how values compare, not by a B-tree's strategy. */
+#if PG_VERSION_NUM < 180000
+#include "access/stratnum.h"
+#define COMPARE_GT BTGreaterStrategyNumber
+#endif
+
 /* 18: a generated column can be computed when it is read. */
 #if PG_VERSION_NUM >= 180000
 #include "catalog/pg_attribute.h"

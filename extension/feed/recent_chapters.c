@@ -15,6 +15,7 @@
  * was current when it began, and its pin on the feed belongs to that.  What
  * open() makes is in a child of it, reset by close().
  */
+#include "feed/estimate.h"
 #include "feed/feed.h"
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
@@ -30,7 +31,6 @@
 #include "access/table.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
-#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -70,9 +70,6 @@ typedef struct ChapterSource
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
-static void estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static double estimated_length(const Node *array);
-static double requested_rows(List *args);
 static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 								   int ncolumns);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
@@ -87,7 +84,8 @@ static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
-	.estimate = estimate_chapters,
+	.estimate = catalogue_feed_estimate,
+	.row_relation = catalogue_feed_relation,
 	.begin = begin_chapters,
 	.open = open_chapters,
 	.next = next_chapter,
@@ -119,68 +117,6 @@ Datum
 catalogue_recent_chapters(PG_FUNCTION_ARGS)
 {
 	return catalogue_materialize(fcinfo, &chapter_source);
-}
-
-/*
- * Estimates a call from the reference plan: a page is that part of the
- * filière's index range which n asks for.
- */
-static void
-estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
-{
-	CachedPin  *pin = palloc(sizeof(CachedPin));
-	ChapterFeed *feed;
-	ReferencePlan plan;
-	double		nfilieres;
-
-	catalogue_init_pin(pin, CurrentMemoryContext);
-	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &plan);
-	nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
-
-	estimate->rows = clamp_row_est(Min(requested_rows(args), plan.rows * nfilieres));
-	estimate->startup_cost = plan.startup_cost * nfilieres;
-	estimate->total_cost = estimate->startup_cost + (plan.total_cost - plan.startup_cost) *
-		estimate->rows / Max(plan.rows, 1);
-	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
-	estimate->depends_on_role = plan.depends_on_role;
-	catalogue_unpin(pin);
-}
-
-/* How many filières an array expression holds; 10 is the planner's own guess. */
-static double
-estimated_length(const Node *array)
-{
-	if (IsA(array, ArrayExpr))
-		return list_length(((const ArrayExpr *) array)->elements);
-	if (IsA(array, Const))
-	{
-		const Const *constant = (const Const *) array;
-		ArrayType  *value;
-
-		if (constant->constisnull)
-			return 0;
-		value = DatumGetArrayTypeP(constant->constvalue);
-		return ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value));
-	}
-
-	return 10;
-}
-
-/* The call's n, as far as the planner can know it. */
-static double
-requested_rows(List *args)
-{
-	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
-
-	if (n != NULL && IsA(n, Const))
-	{
-		if (((Const *) n)->constisnull)
-			return (double) ALL_CHAPTERS;
-		return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
-	}
-
-	return 100;					/* the default of n */
 }
 
 /*

@@ -26,6 +26,8 @@
  * conditions compare with which the source applies by itself.  custom_private
  * is two lists of one element: the function's OID and the number of its source.
  */
+#include "scan/column_statistics.h"
+#include "scan/order.h"
 #include "scan/tuple_source.h"
 
 #include "catalog/objectaccess.h"
@@ -103,6 +105,7 @@ catalogue_stream_scan_init(void)
 	RegisterCustomScanMethods(&scan_methods);
 	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_stream_path;
+	catalogue_column_statistics_init();
 }
 
 /*
@@ -117,7 +120,8 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	FuncExpr   *call;
 	int			number;
 	List	   *columns;
-	TupleSourceEstimate estimate = {0};
+	TupleSourceEstimate estimate = {.rows = rel->tuples};
+	const TupleSourceMethods *methods;
 	CustomPath *path;
 
 	if (prev_set_rel_pathlist_hook)
@@ -132,7 +136,10 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	if (!collect_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false), &columns))
 		return;
 
-	catalogue_tuple_source(number)->estimate(call->funcid, call->args, &estimate);
+	methods = catalogue_tuple_source(number);
+	methods->estimate(call->funcid, call->args, &estimate);
+	if (methods->row_relation != NULL)
+		catalogue_set_column_widths(rel, methods->row_relation(call->funcid));
 
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
@@ -143,6 +150,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
 	path->path.startup_cost = estimate.startup_cost;
 	path->path.total_cost = estimate.total_cost;
+	path->path.pathkeys = catalogue_order_pathkeys(root, rel, call, &estimate.order);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make2(list_make1_oid(call->funcid), list_make1_int(number));
 	path->methods = &path_methods;

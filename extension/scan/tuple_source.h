@@ -24,15 +24,29 @@
 
 typedef struct TupleSource TupleSource;
 
+#define MAX_ORDER_COLUMNS 2
+
+/* The columns by which rows come in descending order, NULLs last. */
+typedef struct TupleSourceOrder
+{
+	int			ncolumns;
+	struct
+	{
+		AttrNumber	attno;
+		bool		nullable;
+	}			columns[MAX_ORDER_COLUMNS];
+} TupleSourceOrder;
+
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double		rows;
+	double		rows;			/* set before by a caller who knows it */
 	Cost		startup_cost;
 	Cost		total_cost;
 	List	   *relation_oids;	/* relations whose change invalidates the plan */
 	bool		depends_on_role;	/* the plan holds for the current role
 									 * only */
+	TupleSourceOrder order;
 } TupleSourceEstimate;
 
 typedef struct TupleSourceMethods
@@ -45,6 +59,12 @@ typedef struct TupleSourceMethods
 	 * what the call itself would raise.
 	 */
 	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
+
+	/*
+	 * The relation whose rows a call returns, from which the planner takes
+	 * statistics of the columns.  NULL for a source with rows of its own.
+	 */
+	Oid			(*row_relation) (Oid funcid);
 
 	/*
 	 * Takes those conditions out of a plan's that the source can apply by
