@@ -157,7 +157,8 @@ read_types(ChapterFeed *feed)
 
 	feed->created_at_column_type = column_type(feed->relid, attachment->chapters_created_at);
 	feed->filiere = value_type(widest_type(column_type(feed->relid, attachment->chapters_filiere)));
-	feed->id = value_type(widest_type(column_type(feed->relid, attachment->chapters_id)));
+	feed->id_column_type = column_type(feed->relid, attachment->chapters_id);
+	feed->id = value_type(widest_type(feed->id_column_type));
 	feed->created_at = value_type(widest_type(feed->created_at_column_type));
 
 	get_func_signature(feed->funcid, &argtypes, &nargs);

@@ -52,6 +52,7 @@ typedef struct ChapterFeed
 	ValueType	created_at;
 	Oid			argument_type;	/* filiere's type, or its array type */
 	Oid			created_at_column_type;
+	Oid			id_column_type;
 
 	/* Each belongs to one module, and is NULL until it is needed. */
 	struct CachedReferencePlan *reference;	/* reference_plan.c */

@@ -15,8 +15,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-static void init_row_key(ScanKey key, Relation index, const ChapterFeed *feed, Datum before_at,
-						 Datum before_id);
+static void init_row_key(ScanKey key, ScanKey members, Relation index, const ChapterFeed *feed,
+						 Datum before_at, Datum before_id);
 static void init_row_member(ScanKey key, int flags, Relation index, AttrNumber attno,
 							Oid argument_type, Datum argument);
 
@@ -48,13 +48,13 @@ catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attno, StrategyN
 }
 
 /*
- * The keys of a range behind that for the filière; returns how many.  What they
- * point to is allocated in the current memory context.
+ * The keys of a range behind that for the filière; returns how many.  One may point
+ * to "row_members", which must live as long as the scan.
  */
 int
-catalogue_feed_init_range_keys(ScanKey keys, Relation index, const ChapterFeed *feed,
-							   ChapterKeyRange range, const NullableDatum *before_at,
-							   const NullableDatum *before_id)
+catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,
+							   const ChapterFeed *feed, ChapterKeyRange range,
+							   const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	switch (range)
 	{
@@ -66,7 +66,7 @@ catalogue_feed_init_range_keys(ScanKey keys, Relation index, const ChapterFeed *
 									feed->created_at.oid, before_at->value);
 			return 1;
 		case KEY_RANGE_AFTER:
-			init_row_key(keys, index, feed, before_at->value, before_id->value);
+			init_row_key(keys, row_members, index, feed, before_at->value, before_id->value);
 			return 1;
 		case KEY_RANGE_UNDATED_AFTER:
 		case KEY_RANGE_UNDATED:
@@ -84,14 +84,12 @@ catalogue_feed_init_range_keys(ScanKey keys, Relation index, const ChapterFeed *
 
 /*
  * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() builds
- * it: a header, and members that must live as long as the scan.
+ * it: a header, and members.
  */
 static void
-init_row_key(ScanKey key, Relation index, const ChapterFeed *feed, Datum before_at,
-			 Datum before_id)
+init_row_key(ScanKey key, ScanKey members, Relation index, const ChapterFeed *feed,
+			 Datum before_at, Datum before_id)
 {
-	ScanKey		members = palloc(sizeof(ScanKeyData) * 2);
-
 	init_row_member(&members[0], SK_ROW_MEMBER, index, INDEX_CREATED_AT, feed->created_at.oid,
 					before_at);
 	init_row_member(&members[1], SK_ROW_MEMBER | SK_ROW_END, index, INDEX_ID, feed->id.oid,

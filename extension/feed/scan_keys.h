@@ -17,8 +17,9 @@
 extern Oid	catalogue_feed_key_type(Relation index, AttrNumber attno, Oid argument_type);
 extern void catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attno,
 									StrategyNumber strategy, Oid argument_type, Datum argument);
-extern int	catalogue_feed_init_range_keys(ScanKey keys, Relation index, const ChapterFeed *feed,
-										   ChapterKeyRange range, const NullableDatum *before_at,
+extern int	catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,
+										   const ChapterFeed *feed, ChapterKeyRange range,
+										   const NullableDatum *before_at,
 										   const NullableDatum *before_id);
 
 #endif							/* CATALOGUE_SCAN_KEYS_H */

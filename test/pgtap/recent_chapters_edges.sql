@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(28);
+SELECT plan(34);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -198,6 +198,40 @@ MOVE 4999 FROM calls;
 SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'catalogue chapter%'), '<',
 	256 * 1024::numeric, 'thousands of rescans take no more memory than one');
 CLOSE calls;
+
+-- Thousands of filieres: a bounded number of scans is open, and those that do not
+-- exist are not searched for one by one.
+
+INSERT INTO chapters SELECT 10000 + i, 'g' || i % 2000, '2024-01-01'::timestamp + i % 7 * interval '1 day', 'x', 'x'
+FROM generate_series(1, 6000) AS i;
+ANALYZE chapters;
+SELECT results_eq($$SELECT id FROM recent_chapters_any(ARRAY(SELECT 'g' || i FROM generate_series(0, 1999) AS i), 100)$$,
+	$$SELECT id FROM chapters WHERE filiere LIKE 'g%' ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 100$$,
+	'thousands of filieres');
+SELECT results_eq($$SELECT id FROM recent_chapters_any(ARRAY(SELECT 'g' || i FROM generate_series(0, 1999) AS i), NULL, 12000)$$,
+	$$SELECT id FROM chapters WHERE filiere LIKE 'g%' AND (created_at, id) < (SELECT created_at, id FROM chapters WHERE id = 12000)
+	ORDER BY created_at DESC NULLS LAST, id DESC$$,
+	'... and the rest after a page');
+DECLARE many CURSOR FOR SELECT id FROM recent_chapters_any(ARRAY(SELECT 'g' || i FROM generate_series(0, 1999) AS i), 5000);
+MOVE 4000 FROM many;
+SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'catalogue %'), '<',
+	8 * 1024 * 1024::numeric, '... take little memory');
+CLOSE many;
+CREATE FUNCTION pg_temp.scans_of(filieres text[], n bigint, before_at timestamp, OUT rows bigint, OUT scans bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	scans := pg_stat_get_xact_numscans('feed'::regclass);
+	SELECT count(*) INTO rows FROM recent_chapters_any(filieres, n, before_at => before_at);
+	scans := pg_stat_get_xact_numscans('feed'::regclass) - scans;
+END
+$$;
+SELECT ok(rows = 120 AND scans < 20, 'filieres that do not exist are skipped')
+FROM pg_temp.scans_of(ARRAY(SELECT 'f7/' || i FROM generate_series(1, 5000) AS i) || '{f7,f8,f9}'::text[], NULL, NULL);
+SELECT ok(rows = 0 AND scans < 20, '... and where none exists')
+FROM pg_temp.scans_of(ARRAY(SELECT i::text FROM generate_series(1, 2000) AS i)
+	|| ARRAY(SELECT 'z' || i FROM generate_series(1, 2000) AS i), NULL, NULL);
+SELECT ok(rows = 0 AND scans BETWEEN 4000 AND 4100, '... while those that have no older chapters cost one search a range')
+FROM pg_temp.scans_of(ARRAY(SELECT 'g' || i FROM generate_series(0, 1999) AS i), NULL, '2023-01-01');
+ROLLBACK TO feed;
 
 -- Collations by which unequal bytes can be equal, where the server has them
 

@@ -111,11 +111,12 @@ BEGIN
 END
 $$;
 
-/* Has calls run in one of the three ways. */
+/* Has calls run in one of the ways; "few scans" is a stream that has to put filieres off. */
 CREATE FUNCTION pg_temp.run_as(way text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('catalogue.enable_stream', CASE way WHEN 'function scan' THEN 'off' ELSE 'on' END, true);
 	PERFORM set_config('enable_indexscan', CASE way WHEN 'executor' THEN 'off' ELSE 'on' END, true);
+	PERFORM set_config('work_mem', CASE way WHEN 'few scans' THEN '64kB' ELSE '4MB' END, true);
 	PERFORM set_config('enable_bitmapscan', 'off', true);
 	PERFORM set_config('enable_seqscan', CASE way WHEN 'executor' THEN 'on' ELSE 'off' END, true);
 	DISCARD PLANS;
@@ -144,7 +145,7 @@ BEGIN
 				(ARRAY['a'], '''a'''),
 				(ARRAY['a', 'b', 'c'], '''{c,a,NULL,b,a,unknown}''')
 			LOOP
-				RETURN NEXT is(pg_temp.path(tenant, argument), way,
+				RETURN NEXT is(pg_temp.path(tenant, argument), CASE way WHEN 'few scans' THEN 'stream' ELSE way END,
 					format('seed %s, %s, %s: runs by %s', seed, tenant, filieres, way));
 				want := pg_temp.ordered(tenant, filieres);
 				RETURN NEXT cmp_ok(cardinality(want), '>', 20, format('seed %s, %s, %s: has chapters', seed, tenant, filieres));
@@ -159,8 +160,8 @@ BEGIN
 END
 $$;
 
-SELECT pg_temp.properties(1, '{stream,function scan,executor}');
-SELECT pg_temp.properties(2, '{stream,function scan,executor}');
+SELECT pg_temp.properties(1, '{stream,few scans,function scan,executor}');
+SELECT pg_temp.properties(2, '{stream,few scans,function scan,executor}');
 
 /*
  * A reader whose chapters are deleted once they are read, the last one of each
