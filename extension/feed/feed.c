@@ -238,13 +238,13 @@ report_misfit(const ChapterFeed *feed)
  */
 SPIPlanPtr
 catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
-					   const char *query)
+					   const char *query, int cursor_options)
 {
 	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
 	SPIPlanPtr	plan;
 
 	SPI_connect();
-	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, 0);
+	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, cursor_options);
 	SPI_finish();
 
 	return plan;

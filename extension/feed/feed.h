@@ -62,7 +62,8 @@ typedef struct ChapterFeed
 
 extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
 extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt,
-										 Oid filiere_type, const char *query);
+										 Oid filiere_type, const char *query,
+										 int cursor_options);
 extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,
 										   int64 n, const NullableDatum *before_at,
 										   const NullableDatum *before_id);

@@ -89,7 +89,7 @@ prepare_reference(ChapterFeed *feed)
 	{
 		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
 												   catalogue_feed_key_range_query(feed, "*", false,
-																				  KEY_RANGE_NEWEST));
+																				  KEY_RANGE_NEWEST), 0);
 
 		feed->reference = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
 		feed->reference->query = query;

@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(34);
+SELECT plan(37);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -20,6 +20,7 @@ BEGIN
 	RETURN path;
 END
 $$;
+CREATE ROLE edges_reader;
 SAVEPOINT feed;
 
 -- The plan must not follow the argument: of a filiere that is most of the table
@@ -78,7 +79,6 @@ ROLLBACK TO feed;
 -- is evaluated in runs
 
 DROP INDEX feed;
-CREATE ROLE edges_reader;
 GRANT SELECT ON chapters TO edges_reader;
 CREATE FUNCTION newest_titre(text) RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 BEGIN
@@ -92,6 +92,32 @@ SELECT is((SELECT count(*) FROM (SELECT id FROM recent_chapters('f7', 1000)) AS 
 	'a policy that calls the feed');
 SELECT is((SELECT count(*) FROM (SELECT padding FROM recent_chapters_any(ARRAY['f7', 'f8'], 1000)) AS paddings), 78::bigint,
 	'... of several filieres');
+RESET ROLE;
+ROLLBACK TO feed;
+
+-- Where the executor reads several filieres, it reads the page of each; where it
+-- cannot do that by an index, the table once.
+
+GRANT SELECT ON chapters TO edges_reader;
+CREATE POLICY most ON chapters FOR SELECT TO edges_reader USING (titre <> 'chapter 1957');
+ALTER TABLE chapters ENABLE ROW LEVEL SECURITY;
+CREATE FUNCTION pg_temp.reads(relation regclass, OUT ids integer[], OUT reads bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	reads := pg_stat_get_xact_tuples_returned(relation) + pg_stat_get_xact_numscans(relation);
+	SELECT array_agg(id) INTO ids FROM recent_chapters_any(ARRAY['f7', 'f8', NULL, 'f9', 'f7'], 5);
+	reads := pg_stat_get_xact_tuples_returned(relation) + pg_stat_get_xact_numscans(relation) - reads;
+END
+$$;
+CREATE TEMP TABLE wanted AS SELECT array_agg(id) AS ids FROM (SELECT id FROM chapters
+	WHERE filiere IN ('f7', 'f8', 'f9') AND titre <> 'chapter 1957' ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 5) AS page;
+GRANT SELECT ON wanted TO edges_reader;
+SET LOCAL ROLE edges_reader;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters_any('{f7,f8}')$$), 'row-level security applies', 'several filieres under a policy');
+SELECT ok(w.ids = r.ids AND reads BETWEEN 15 AND 30, '... are read a page of each') FROM wanted AS w, pg_temp.reads('feed') AS r;
+RESET ROLE;
+DROP INDEX feed;
+SET LOCAL ROLE edges_reader;
+SELECT ok(w.ids = r.ids AND reads BETWEEN 2000 AND 2010, '... without an index are read in one scan') FROM wanted AS w, pg_temp.reads('chapters') AS r;
 RESET ROLE;
 ROLLBACK TO feed;
 
