@@ -93,6 +93,13 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
 #endif
 
+/* 16: a column map may leave out columns. */
+#include "access/attmap.h"
+#if PG_VERSION_NUM < 160000
+#define build_attrmap_by_name_if_req(indesc, outdesc, missing_ok) \
+	build_attrmap_by_name_if_req(indesc, outdesc)
+#endif
+
 /* 16: where a variable may be NULL is in the variable, not in its equivalence class. */
 #include "optimizer/paths.h"
 #if PG_VERSION_NUM < 160000

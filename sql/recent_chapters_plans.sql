@@ -66,7 +66,7 @@ $$;
 /* The path alone: the node with its index, the reason against it, or neither. */
 CREATE FUNCTION path_of(statement text) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(trim(l, ' ->'), ', ') FROM plan_of(statement) AS l
-	WHERE l ~ '(Catalogue Stream|^ *Index:|Scan Direction|Not Streamed|Function Scan on|ProjectSet)';
+	WHERE l ~ '(Catalogue Stream|^ *Index(es)?:|Scan Direction|Not Streamed|Function Scan on|ProjectSet)';
 $$;
 
 /* The error that a statement raises, with its SQLSTATE. */

@@ -36,6 +36,7 @@
 /* An index scan that goes from one filière or range to the next. */
 typedef struct OpenScan
 {
+	ScanTarget *target;
 	IndexScanDesc scans[MAX_SCAN_KEYS + 1]; /* by their number of keys, each
 											 * begun when it is first needed */
 	IndexScanDesc current;		/* the one in use; NULL between ranges */
@@ -46,8 +47,7 @@ typedef struct OpenScan
 
 struct ScanPool
 {
-	Relation	rel;
-	Relation	index;
+	ScanTargets *targets;
 	Snapshot	snapshot;
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
@@ -63,10 +63,13 @@ struct ScanPool
 	uint64		rows_read;
 };
 
-static int	max_open_scans(int nfilieres);
+static int	max_open_scans(int nscans);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
-static IndexScanDesc begin_scan(ScanPool *pool, IndexScanDesc *scan, int nkeys);
+static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
+								int nkeys);
 static OpenScan *acquire(ScanPool *pool, FiliereScan *filiere);
+static OpenScan *find_free(ScanPool *pool, const ScanTarget *target);
+static void set_target(ScanPool *pool, OpenScan *open, ScanTarget *target);
 static void release(FiliereScan *filiere);
 static OpenScan *choose_victim(ScanPool *pool);
 static void put_off(ScanPool *pool, FiliereScan *filiere);
@@ -77,19 +80,17 @@ static bool next_existing(ScanPool *pool, Datum after, Datum *value);
 
 /* All arguments must live as long as the pool. */
 ScanPool *
-catalogue_feed_begin_scans(Relation rel, Relation index, Snapshot snapshot,
-						   const ChapterFeed *feed, const ReferencePlan *plan,
-						   const ChapterPosition *position, int nfilieres)
+catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
+						   const ReferencePlan *plan, const ChapterPosition *position, int nscans)
 {
 	ScanPool   *pool = palloc0(sizeof(ScanPool));
 
-	pool->rel = rel;
-	pool->index = index;
+	pool->targets = targets;
 	pool->snapshot = snapshot;
 	pool->feed = feed;
 	pool->plan = plan;
 	pool->position = position;
-	pool->max_open = max_open_scans(nfilieres);
+	pool->max_open = max_open_scans(nscans);
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->copies_cxt = CurrentMemoryContext;
 
@@ -98,7 +99,7 @@ catalogue_feed_begin_scans(Relation rel, Relation index, Snapshot snapshot,
 	 * free() each of them, upon which the C library returns all that memory
 	 * to the system, and the next call has to fault it in page by page.
 	 */
-	if (nfilieres > 1)
+	if (nscans > 1)
 	{
 		Size		size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, pool->max_open));
 
@@ -111,20 +112,21 @@ catalogue_feed_begin_scans(Relation rel, Relation index, Snapshot snapshot,
 
 /* As many as work_mem and a small part of the shared buffers hold. */
 static int
-max_open_scans(int nfilieres)
+max_open_scans(int nscans)
 {
 	int			by_memory = work_mem / (2 * SCAN_BYTES / 1024);
 	int			by_buffers = NBuffers / 16;
 
-	return Max(Min(Min(nfilieres, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
+	return Max(Min(Min(nscans, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
 }
 
-/* Begins to read a filière at the page's position. */
+/* Begins to read a filière of a target at the page's position. */
 void
-catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value)
+catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value, ScanTarget *target)
 {
 	MemSet(filiere, 0, sizeof(FiliereScan));
 	filiere->filiere = value;
+	filiere->target = target;
 	filiere->range = pool->position->first_range;
 	filiere->after_at = pool->position->before_at;
 	filiere->after_id = pool->position->before_id;
@@ -140,13 +142,13 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 
 		if (open->current == NULL)
 			start_range(pool, filiere);
-		if (catalogue_heap_getnext_slot(open->current, pool->plan->direction, open->slot))
+		if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot))
 		{
 			pool->rows_read++;
 			return true;
 		}
 		open->current = NULL;
-		filiere->range = catalogue_feed_next_key_range(pool->rel, pool->plan, filiere->range);
+		filiere->range = catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
 	}
 
 	release(filiere);
@@ -159,7 +161,8 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 static void
 start_range(ScanPool *pool, FiliereScan *filiere)
 {
-	Relation	index = pool->index;
+	const IndexTarget *target = filiere->target->plan;
+	Relation	index = filiere->target->index;
 	OpenScan   *open = filiere->open;
 	ScanKeyData keys[MAX_SCAN_KEYS];
 	int			nkeys = 1;
@@ -167,25 +170,26 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 	CHECK_FOR_INTERRUPTS();
 
 	ScanKeyEntryInitializeWithInfo(&keys[0], 0, INDEX_FILIERE, BTEqualStrategyNumber,
-								   pool->plan->equality_type,
+								   target->equality_type,
 								   index->rd_indcollation[INDEX_FILIERE - 1],
-								   unconstify(FmgrInfo *, &pool->plan->equality), filiere->filiere);
+								   unconstify(FmgrInfo *, &target->equality), filiere->filiere);
 	nkeys += catalogue_feed_init_range_keys(&keys[nkeys], open->row_members, index, pool->feed,
 											filiere->range, &filiere->after_at, &filiere->after_id);
 
-	open->current = begin_scan(pool, &open->scans[nkeys], nkeys);
+	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);
 }
 
 /* An index scan with so many keys, begun when it is first needed. */
 static IndexScanDesc
-begin_scan(ScanPool *pool, IndexScanDesc *scan, int nkeys)
+begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan, int nkeys)
 {
 	if (*scan == NULL)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(pool->scan_cxt);
 
-		*scan = index_beginscan(pool->rel, pool->index, pool->snapshot, NULL, nkeys, 0, SO_NONE);
+		*scan = index_beginscan(target->rel, target->index, pool->snapshot, NULL, nkeys, 0,
+								SO_NONE);
 		MemoryContextSwitchTo(oldcxt);
 	}
 
@@ -196,27 +200,62 @@ begin_scan(ScanPool *pool, IndexScanDesc *scan, int nkeys)
 static OpenScan *
 acquire(ScanPool *pool, FiliereScan *filiere)
 {
-	OpenScan   *open = NULL;
+	OpenScan   *open = find_free(pool, filiere->target);
 
-	for (int i = 0; i < pool->nopen && open == NULL; i++)
-	{
-		if (pool->open[i].user == NULL)
-			open = &pool->open[i];
-	}
 	if (open == NULL && pool->nopen < pool->max_open)
-	{
-		open = &pool->open[pool->nopen];
-		open->slot = table_slot_create(pool->rel, NULL);
-		pool->nopen++;
-	}
+		open = &pool->open[pool->nopen++];
+	if (open == NULL)
+		open = find_free(pool, NULL);
 	if (open == NULL)
 		open = choose_victim(pool);
 
+	if (open->target != filiere->target)
+		set_target(pool, open, filiere->target);
 	open->user = filiere;
 	open->current = NULL;
 	filiere->open = open;
 
 	return open;
+}
+
+/* One that nobody uses, of a target or of any. */
+static OpenScan *
+find_free(ScanPool *pool, const ScanTarget *target)
+{
+	for (int i = 0; i < pool->nopen; i++)
+	{
+		OpenScan   *open = &pool->open[i];
+
+		if (open->user == NULL && (target == NULL || open->target == target))
+			return open;
+	}
+
+	return NULL;
+}
+
+/* Makes an open scan one of another target, or of none. */
+static void
+set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
+
+	for (int nkeys = 1; nkeys <= MAX_SCAN_KEYS; nkeys++)
+	{
+		if (open->scans[nkeys] != NULL)
+			index_endscan(open->scans[nkeys]);
+		open->scans[nkeys] = NULL;
+	}
+	if (open->slot != NULL)
+		ExecDropSingleTupleTableSlot(open->slot);
+	open->slot = NULL;
+	open->target = target;
+	if (target != NULL)
+	{
+		catalogue_feed_open_target(pool->targets, target);
+		open->slot = table_slot_create(target->rel, NULL);
+	}
+
+	MemoryContextSwitchTo(oldcxt);
 }
 
 static void
@@ -238,7 +277,7 @@ catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere)
 	{
 		OpenScan   *open = acquire(pool, filiere);
 
-		if (!table_tuple_fetch_row_version(pool->rel, &filiere->tid, pool->snapshot, open->slot))
+		if (!table_tuple_fetch_row_version(filiere->target->rel, &filiere->tid, pool->snapshot, open->slot))
 			elog(ERROR, "could not fetch a chapter again");
 	}
 
@@ -262,22 +301,23 @@ put_off(ScanPool *pool, FiliereScan *filiere)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
 	const ChapterFeed *feed = pool->feed;
+	const IndexTarget *target = filiere->target->plan;
 	TupleTableSlot *slot = filiere->open->slot;
 	NullableDatum at;
 	NullableDatum id;
 
 	filiere->tid = slot->tts_tid;
-	at.value = slot_getattr(slot, pool->plan->created_at_attno, &at.isnull);
-	id.value = slot_getattr(slot, pool->plan->id_attno, &id.isnull);
+	at.value = slot_getattr(slot, target->created_at_attno, &at.isnull);
+	id.value = slot_getattr(slot, target->id_attno, &id.isnull);
 	free_place(pool, filiere);
 	filiere->after_at = copy_as_argument(at, feed->created_at_column_type, &feed->created_at);
 	filiere->after_id = copy_as_argument(id, feed->id_column_type, &feed->id);
 	filiere->has_place = true;
 
 	/* Values by reference lay in the slot. */
-	if (!TupleDescAttr(slot->tts_tupleDescriptor, pool->plan->created_at_attno - 1)->attbyval)
+	if (!TupleDescAttr(slot->tts_tupleDescriptor, target->created_at_attno - 1)->attbyval)
 		filiere->created_at = filiere->after_at;
-	if (!TupleDescAttr(slot->tts_tupleDescriptor, pool->plan->id_attno - 1)->attbyval)
+	if (!TupleDescAttr(slot->tts_tupleDescriptor, target->id_attno - 1)->attbyval)
 		filiere->id = filiere->after_id;
 
 	filiere->range = at.isnull ? KEY_RANGE_UNDATED_AFTER : KEY_RANGE_AFTER;
@@ -312,12 +352,13 @@ free_place(ScanPool *pool, FiliereScan *filiere)
 /*
  * Which of some filières in ascending order, behind one that has no chapters, may
  * have some: the first that is not less than the next one in the index.  To search
- * for each of thousands that do not exist takes a descent for each.
+ * for each of thousands that do not exist takes a descent for each.  Only where
+ * there is one target, which has been read.
  */
 int
 catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres, int missing)
 {
-	Relation	index = pool->index;
+	Relation	index = pool->targets->targets[0].index;
 	Oid			type = catalogue_feed_key_type(index, INDEX_FILIERE, pool->feed->filiere.oid);
 	FmgrInfo	order;
 	Datum		next;
@@ -341,14 +382,15 @@ catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres
 static bool
 next_existing(ScanPool *pool, Datum after, Datum *value)
 {
-	Relation	index = pool->index;
+	const ScanTarget *target = &pool->targets->targets[0];
+	Relation	index = target->index;
 	bool		descending = (index->rd_indoption[INDEX_FILIERE - 1] & INDOPTION_DESC) != 0;
-	IndexScanDesc scan = begin_scan(pool, &pool->probe, 1);
+	IndexScanDesc scan = begin_scan(pool, target, &pool->probe, 1);
 	ScanKeyData key;
 	bool		isnull;
 
 	if (pool->probe_slot == NULL)
-		pool->probe_slot = table_slot_create(pool->rel, NULL);
+		pool->probe_slot = table_slot_create(target->rel, NULL);
 	catalogue_feed_init_key(&key, index, INDEX_FILIERE, BTGreaterStrategyNumber,
 							pool->feed->filiere.oid, after);
 	index_rescan(scan, &key, 1, NULL, 0);
@@ -356,7 +398,7 @@ next_existing(ScanPool *pool, Datum after, Datum *value)
 									 descending ? BackwardScanDirection : ForwardScanDirection,
 									 pool->probe_slot))
 		return false;
-	*value = slot_getattr(pool->probe_slot, pool->plan->filiere_attno, &isnull);
+	*value = slot_getattr(pool->probe_slot, target->plan->filiere_attno, &isnull);
 
 	return true;
 }
@@ -373,16 +415,7 @@ void
 catalogue_feed_end_scans(ScanPool *pool)
 {
 	for (int i = 0; i < pool->nopen; i++)
-	{
-		OpenScan   *open = &pool->open[i];
-
-		ExecDropSingleTupleTableSlot(open->slot);
-		for (int nkeys = 1; nkeys <= MAX_SCAN_KEYS; nkeys++)
-		{
-			if (open->scans[nkeys] != NULL)
-				index_endscan(open->scans[nkeys]);
-		}
-	}
+		set_target(pool, &pool->open[i], NULL);
 	if (pool->probe != NULL)
 		index_endscan(pool->probe);
 	if (pool->probe_slot != NULL)

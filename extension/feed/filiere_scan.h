@@ -7,6 +7,7 @@
 
 #include "feed/key_range.h"
 #include "feed/reference_plan.h"
+#include "feed/scan_targets.h"
 
 #include "access/genam.h"
 #include "executor/tuptable.h"
@@ -18,6 +19,7 @@
 typedef struct FiliereScan
 {
 	Datum		filiere;
+	ScanTarget *target;			/* of which table or partition */
 	ChapterKeyRange range;		/* that is read, or is to be ... */
 	NullableDatum after_at;		/* ... behind this position */
 	NullableDatum after_id;
@@ -33,10 +35,11 @@ typedef struct FiliereScan
 
 typedef struct ScanPool ScanPool;
 
-extern ScanPool *catalogue_feed_begin_scans(Relation rel, Relation index, Snapshot snapshot,
+extern ScanPool *catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot,
 											const ChapterFeed *feed, const ReferencePlan *plan,
-											const ChapterPosition *position, int nfilieres);
-extern void catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value);
+											const ChapterPosition *position, int nscans);
+extern void catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
+										ScanTarget *target);
 extern bool catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere);
 extern TupleTableSlot *catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere);
 extern int	catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres,

@@ -13,12 +13,15 @@
 #include "feed/index_scan.h"
 
 #include "feed/filiere_scan.h"
+#include "feed/pruning.h"
 
-#include "access/stratnum.h"
+#include <limits.h>
+
 #include "lib/binaryheap.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/sortsupport.h"
+#include "utils/typcache.h"
 
 /* So many filières without chapters, one after the other, and the next ones are searched for. */
 #define MISSING_IN_A_ROW 2
@@ -26,9 +29,13 @@
 struct ChapterScan
 {
 	ScanPool   *pool;
+	ScanTargets *targets;
+	const ChapterFeed *feed;
 	const ReferencePlan *plan;
-	FiliereScan *single;		/* the filière, if there is just one */
+	FiliereScan *single;		/* the scan, if there is just one */
 	binaryheap *heap;			/* else those that have a current row */
+	List	   *found;			/* of FiliereScan *, those that have chapters */
+	FiliereScan *spare;			/* allocated, and not among them */
 	FiliereScan *last_returned; /* to be advanced before the next row is
 								 * returned */
 	int			nmerged;
@@ -36,10 +43,12 @@ struct ChapterScan
 	SortSupportData by_id;
 };
 
-static int	sort_and_unique(Relation index, Oid type, Datum *filieres, int nfilieres);
+static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
+static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
-static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
+static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
 static void start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static bool add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets);
 static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
@@ -50,45 +59,60 @@ static int	compare_filiere_scans(Datum a, Datum b, void *arg);
  * in place.  All arguments must live as long as the scan.
  */
 ChapterScan *
-catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot, const ChapterFeed *feed,
+catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
 						  const ReferencePlan *plan, const ChapterPosition *position,
 						  Datum *filieres, int nfilieres)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
+	int		   *numbers = palloc(sizeof(int) * targets->ntargets);
 
+	scan->targets = targets;
+	scan->feed = feed;
 	scan->plan = plan;
-	scan->nmerged = sort_and_unique(index, plan->equality_type, filieres, nfilieres);
-	scan->pool = catalogue_feed_begin_scans(rel, index, snapshot, feed, plan, position,
-											scan->nmerged);
+	nfilieres = sort_and_unique(scan, filieres, nfilieres);
+
+	if (nfilieres == 1)
+		scan->nmerged = catalogue_feed_prune(feed, plan, targets->rel, filieres[0], numbers);
 	if (scan->nmerged == 1)
 	{
+		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, 1);
 		scan->single = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0]);
+		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0],
+									&targets->targets[numbers[0]]);
 	}
 	else
 	{
-		init_descending(&scan->by_created_at, index, INDEX_CREATED_AT);
-		init_descending(&scan->by_id, index, INDEX_ID);
-		start_merge(scan, filieres, scan->nmerged);
+		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position,
+												Min((int64) nfilieres * targets->ntargets, INT_MAX));
+		scan->nmerged = 0;
+		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
+		init_descending(scan, &scan->by_id, plan->id_attno);
+		start_merge(scan, filieres, nfilieres);
 	}
+	pfree(numbers);
 
 	return scan;
 }
 
 /*
- * The next chapter, in a slot of the table's kind that holds it until the next
+ * The next chapter, in a slot of its target's kind that holds it until the next
  * call; NULL at the end.
  *
  * The filière at the top of the heap advances only when the next row is
  * asked for, so that n rows cost n + k reads and not one more each.
  */
 TupleTableSlot *
-catalogue_feed_scan_next(ChapterScan *scan)
+catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 {
-	if (scan->single != NULL)
-		return catalogue_feed_filiere_next(scan->pool, scan->single)
-			? catalogue_feed_filiere_row(scan->pool, scan->single)
-			: NULL;
+	FiliereScan *filiere = scan->single;
+
+	if (filiere != NULL)
+	{
+		if (!catalogue_feed_filiere_next(scan->pool, filiere))
+			return NULL;
+		*target = filiere->target;
+		return catalogue_feed_filiere_row(scan->pool, filiere);
+	}
 
 	if (scan->last_returned != NULL)
 	{
@@ -100,9 +124,11 @@ catalogue_feed_scan_next(ChapterScan *scan)
 	}
 	if (binaryheap_empty(scan->heap))
 		return NULL;
-	scan->last_returned = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+	filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+	scan->last_returned = filiere;
+	*target = filiere->target;
 
-	return catalogue_feed_filiere_row(scan->pool, scan->last_returned);
+	return catalogue_feed_filiere_row(scan->pool, filiere);
 }
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */
@@ -131,8 +157,9 @@ catalogue_feed_scan_end(ChapterScan *scan)
  * descend the index from one end to the other.
  */
 static int
-sort_and_unique(Relation index, Oid type, Datum *filieres, int nfilieres)
+sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres)
 {
+	TypeCacheEntry *type = lookup_type_cache(scan->feed->filiere.oid, TYPECACHE_LT_OPR);
 	SortSupportData order = {0};
 	int			nunique = 0;
 
@@ -140,10 +167,8 @@ sort_and_unique(Relation index, Oid type, Datum *filieres, int nfilieres)
 		return nfilieres;
 
 	order.ssup_cxt = CurrentMemoryContext;
-	order.ssup_collation = index->rd_indcollation[INDEX_FILIERE - 1];
-	PrepareSortSupportFromOrderingOp(get_opfamily_member(index->rd_opfamily[INDEX_FILIERE - 1],
-														 type, type, BTLessStrategyNumber),
-									 &order);
+	order.ssup_collation = column(scan, scan->plan->filiere_attno)->attcollation;
+	PrepareSortSupportFromOrderingOp(type->lt_opr, &order);
 	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, &order);
 	for (int i = 1; i < nfilieres; i++)
 	{
@@ -154,6 +179,12 @@ sort_and_unique(Relation index, Oid type, Datum *filieres, int nfilieres)
 	return nunique + 1;
 }
 
+static Form_pg_attribute
+column(const ChapterScan *scan, AttrNumber attno)
+{
+	return TupleDescAttr(RelationGetDescr(scan->targets->rel), attno - 1);
+}
+
 /* qsort comparator for Datums: ascending. */
 static int
 compare_filieres(const void *a, const void *b, void *order)
@@ -162,42 +193,39 @@ compare_filieres(const void *a, const void *b, void *order)
 							   (SortSupport) order);
 }
 
-/* Descending, NULLs last: the order of the feed, whatever the index's is. */
+/* Descending, NULLs last: the order of the feed, whatever an index's is. */
 static void
-init_descending(SortSupport ssup, Relation index, AttrNumber attno)
+init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 {
-	Oid			type = index->rd_opcintype[attno - 1];
-	Oid			greater =
-		get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTGreaterStrategyNumber);
+	Form_pg_attribute att = column(scan, attno);
+	TypeCacheEntry *type = lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_GT_OPR);
 
 	ssup->ssup_cxt = CurrentMemoryContext;
-	ssup->ssup_collation = index->rd_indcollation[attno - 1];
+	ssup->ssup_collation = att->attcollation;
 	ssup->ssup_nulls_first = false;
-	PrepareSortSupportFromOrderingOp(greater, ssup);
+	PrepareSortSupportFromOrderingOp(type->gt_opr, ssup);
 }
 
-/* Reads the first row of each filière into the heap. */
+/* Reads the first row of each filière, of each target that can have it, into the heap. */
 static void
 start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 {
-	FiliereScan *filiere = NULL;
+	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
 	int			missing = 0;
 	int			patience = MISSING_IN_A_ROW;
 	int			i = 0;
+	ListCell   *lc;
 
-	scan->heap = binaryheap_allocate(Max(nfilieres, 1), compare_filiere_scans, scan);
 	while (i < nfilieres)
 	{
-		if (filiere == NULL)
-			filiere = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, filiere, filieres[i++]);
-		if (next_merged(scan, filiere))
-		{
-			binaryheap_add_unordered(scan->heap, PointerGetDatum(filiere));
-			filiere = NULL;
+		Datum		value = filieres[i++];
+		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
+													value, numbers);
+
+		scan->nmerged += ntargets;
+		if (add_filiere(scan, value, numbers, ntargets))
 			missing = 0;
-		}
-		else if (++missing >= patience && i < nfilieres)
+		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1)
 		{
 			int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
 
@@ -207,10 +235,38 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 			 */
 			patience = next > i ? MISSING_IN_A_ROW : patience * 2;
 			missing = 0;
+			scan->nmerged += next - i;
 			i = next;
 		}
 	}
+	scan->heap = binaryheap_allocate(Max(list_length(scan->found), 1), compare_filiere_scans, scan);
+	foreach(lc, scan->found)
+		binaryheap_add_unordered(scan->heap, PointerGetDatum(lfirst(lc)));
 	binaryheap_build(scan->heap);
+	pfree(numbers);
+}
+
+/* Reads the first row of a filière of each of these targets; whether there is any. */
+static bool
+add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
+{
+	bool		found = false;
+
+	for (int i = 0; i < ntargets; i++)
+	{
+		if (scan->spare == NULL)
+			scan->spare = palloc(sizeof(FiliereScan));
+		catalogue_feed_init_filiere(scan->pool, scan->spare, value,
+									&scan->targets->targets[numbers[i]]);
+		if (next_merged(scan, scan->spare))
+		{
+			scan->found = lappend(scan->found, scan->spare);
+			scan->spare = NULL;
+			found = true;
+		}
+	}
+
+	return found;
 }
 
 /* Makes a filière's next row its current one, and notes what it is merged by. */
@@ -223,8 +279,8 @@ next_merged(ChapterScan *scan, FiliereScan *filiere)
 		return false;
 	row = catalogue_feed_filiere_row(scan->pool, filiere);
 	filiere->created_at.value =
-		slot_getattr(row, scan->plan->created_at_attno, &filiere->created_at.isnull);
-	filiere->id.value = slot_getattr(row, scan->plan->id_attno, &filiere->id.isnull);
+		slot_getattr(row, filiere->target->plan->created_at_attno, &filiere->created_at.isnull);
+	filiere->id.value = slot_getattr(row, filiere->target->plan->id_attno, &filiere->id.isnull);
 
 	return true;
 }

@@ -22,12 +22,12 @@
 #include "feed/key_range.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
+#include "feed/scan_targets.h"
 #include "feed/virtual_columns.h"
 #include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "access/genam.h"
 #include "access/table.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
@@ -47,14 +47,9 @@ typedef struct ChapterSource
 	Snapshot	snapshot;
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 	Relation	rel;
-	Relation	index;			/* to stream from; NULL where the executor
+	ColumnSet	columns;		/* that are looked at */
+	ScanTargets *targets;		/* to stream from; NULL where the executor
 								 * reads the table */
-	AttrNumber *columns;		/* that are looked at, as next() stores them
-								 * ... */
-	int			ncolumns;
-	AttrNumber	last_column;	/* ... and the greatest of them */
-	VirtualColumns *virtual_columns;	/* of those, in rows that are
-										 * streamed; NULL for none */
 
 	ChapterPosition position;
 	int64		remaining;		/* rows still to be returned; all of them at
@@ -145,10 +140,9 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 
 	if (source->plan.not_streamed == NULL)
 	{
-		source->index = index_open(source->plan.indexid, AccessShareLock);
 		check_select_privilege(source);
-		source->virtual_columns =
-			catalogue_feed_begin_virtual_columns(source->rel, source->columns, source->ncolumns);
+		source->targets = catalogue_feed_begin_targets(&source->plan, source->rel,
+													   &source->columns);
 		catalogue_heap_fetch_begin();
 	}
 
@@ -160,12 +154,14 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 static void
 set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns)
 {
-	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
-	source->columns = palloc(sizeof(AttrNumber) * source->ncolumns);
-	for (int i = 0; i < source->ncolumns; i++)
+	ColumnSet  *set = &source->columns;
+
+	set->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
+	set->numbers = palloc(sizeof(AttrNumber) * set->ncolumns);
+	for (int i = 0; i < set->ncolumns; i++)
 	{
-		source->columns[i] = columns != NULL ? columns[i] : i + 1;
-		source->last_column = Max(source->last_column, source->columns[i]);
+		set->numbers[i] = columns != NULL ? columns[i] : i + 1;
+		set->last = Max(set->last, set->numbers[i]);
 	}
 }
 
@@ -178,16 +174,18 @@ check_select_privilege(ChapterSource *source)
 {
 	const ReferencePlan *plan = &source->plan;
 	TupleDesc	tupdesc = source->base.tupdesc;
-	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->ncolumns + 3));
+	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->columns.ncolumns + 3));
 	int			n = 0;
 
 	columns[n++] = plan->filiere_attno;
 	columns[n++] = plan->created_at_attno;
 	columns[n++] = plan->id_attno;
-	for (int i = 0; i < source->ncolumns; i++)
+	for (int i = 0; i < source->columns.ncolumns; i++)
 	{
-		if (!TupleDescAttr(tupdesc, source->columns[i] - 1)->attisdropped)
-			columns[n++] = source->columns[i];
+		AttrNumber	number = source->columns.numbers[i];
+
+		if (!TupleDescAttr(tupdesc, number - 1)->attisdropped)
+			columns[n++] = number;
 	}
 	if (!catalogue_may_select(source->feed->relid, GetUserId(), columns, n))
 		catalogue_report_no_privilege(source->feed->relid);
@@ -213,7 +211,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 
 	if (source->remaining > 0)
 	{
-		if (source->index != NULL)
+		if (source->targets != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
 		else
 			run_key_ranges(source, &args[ARG_FILIERE]);
@@ -250,7 +248,7 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
 	}
 
-	source->scan = catalogue_feed_scan_begin(source->rel, source->index, source->snapshot, feed,
+	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
 											 &source->plan, &source->position, filieres, nfilieres);
 }
 
@@ -270,8 +268,8 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 	source->stored = tuplestore_begin_heap(false, false, work_mem);
 	source->stored_row = MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
 
-	for (int i = 0; i < source->ncolumns; i++)
-		columns = bms_add_member(columns, source->columns[i]);
+	for (int i = 0; i < source->columns.ncolumns; i++)
+		columns = bms_add_member(columns, source->columns.numbers[i]);
 	catalogue_init_pin(pin, source->page_cxt);
 	plans = catalogue_feed_pin_key_range_plans(pin, source->feed, columns);
 
@@ -309,6 +307,7 @@ static bool
 next_chapter(TupleSource *base, TupleTableSlot *slot)
 {
 	ChapterSource *source = (ChapterSource *) base;
+	const ScanTarget *target = NULL;
 	TupleTableSlot *row = NULL;
 
 	ExecClearTuple(slot);
@@ -317,7 +316,7 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 
 	if (source->scan != NULL)
 	{
-		row = catalogue_feed_scan_next(source->scan);
+		row = catalogue_feed_scan_next(source->scan, &target);
 		source->remaining--;
 	}
 	else if (source->stored != NULL &&
@@ -329,14 +328,9 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 		return false;
 	}
 
-	slot_getsomeattrs(row, source->last_column);
-	for (int i = 0; i < source->ncolumns; i++)
-	{
-		slot->tts_values[i] = row->tts_values[source->columns[i] - 1];
-		slot->tts_isnull[i] = row->tts_isnull[source->columns[i] - 1];
-	}
-	if (source->virtual_columns != NULL)
-		catalogue_feed_compute_virtual_columns(source->virtual_columns, row, slot);
+	catalogue_feed_store_columns(target != NULL ? &target->columns : &source->columns, row, slot);
+	if (target != NULL && target->virtual_columns != NULL)
+		catalogue_feed_compute_virtual_columns(target->virtual_columns, row, slot);
 	ExecStoreVirtualTuple(slot);
 
 	return true;
@@ -368,8 +362,8 @@ end_chapters(TupleSource *base)
 {
 	ChapterSource *source = (ChapterSource *) base;
 
-	if (source->index != NULL)
-		index_close(source->index, NoLock);
+	if (source->targets != NULL)
+		catalogue_feed_end_targets(source->targets);
 	table_close(source->rel, NoLock);
 	MemoryContextDelete(source->cxt);
 }
@@ -385,9 +379,14 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (plan->not_streamed == NULL)
 	{
-		ExplainPropertyText("Index", catalogue_relation_name(plan->indexid), es);
-		if (ScanDirectionIsBackward(plan->direction))
-			ExplainPropertyText("Scan Direction", "Backward", es);
+		if (plan->ntargets == 1)
+		{
+			ExplainPropertyText("Index", catalogue_relation_name(plan->targets[0].indexid), es);
+			if (ScanDirectionIsBackward(plan->targets[0].direction))
+				ExplainPropertyText("Scan Direction", "Backward", es);
+		}
+		else
+			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
 		ExplainPropertyText("Index Cond",
 							psprintf(source->feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
 									 quote_identifier(source->feed->attachment->chapters_filiere),
@@ -401,7 +400,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 	if (before_at != NULL)
 		ExplainPropertyText("Page Before", before_at, es);
 
-	if (es->analyze && source->index != NULL)
+	if (es->analyze && source->targets != NULL)
 	{
 		uint64		rows_read = source->rows_read;
 		int			merged = source->merged;
@@ -411,7 +410,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 			rows_read += catalogue_feed_scan_rows_read(source->scan);
 			merged = Max(merged, catalogue_feed_scan_merged(source->scan));
 		}
-		if (source->feed->several)
+		if (source->feed->several || plan->ntargets > 1)
 			ExplainPropertyInteger("Merged Scans", NULL, merged, es);
 		ExplainPropertyUInteger("Rows Read", NULL, rows_read, es);
 	}

@@ -6,18 +6,10 @@
 #define CATALOGUE_REFERENCE_PLAN_H
 
 #include "feed/feed.h"
+#include "feed/index_targets.h"
 
 #include "access/attnum.h"
-#include "access/sdir.h"
 #include "nodes/nodes.h"
-
-/* Columns of an index that can be streamed from, by their numbers in it. */
-enum
-{
-	INDEX_FILIERE = 1,
-	INDEX_CREATED_AT,
-	INDEX_ID
-};
 
 typedef struct ReferencePlan
 {
@@ -32,12 +24,10 @@ typedef struct ReferencePlan
 								 * from; NULL if one can */
 
 	/* Where one can: */
-	Oid			indexid;
-	ScanDirection direction;
-	FmgrInfo	equality;		/* filière column = argument ... */
-	Oid			equality_type;	/* ... as which it takes that */
-	Oid			id_indexid;		/* unique, on the id alone; InvalidOid if
-								 * there is none */
+	IndexTarget *targets;
+	int			ntargets;
+	Oid			id_indexid;		/* of the one target, unique, on the id alone;
+								 * InvalidOid if there is none */
 } ReferencePlan;
 
 extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan);

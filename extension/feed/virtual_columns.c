@@ -29,7 +29,7 @@ struct VirtualColumns
 	VirtualColumn columns[FLEXIBLE_ARRAY_MEMBER];
 };
 
-/* Prepares those of a table's columns that are virtual; NULL where none is. */
+/* Prepares those of a table's columns that are virtual; NULL where none is.  0 stands for no column. */
 VirtualColumns *
 catalogue_feed_begin_virtual_columns(Relation rel, const AttrNumber *columns, int ncolumns)
 {
@@ -39,7 +39,8 @@ catalogue_feed_begin_virtual_columns(Relation rel, const AttrNumber *columns, in
 	{
 		Expr	   *expression;
 
-		if (!catalogue_column_is_virtual(TupleDescAttr(RelationGetDescr(rel), columns[i] - 1)))
+		if (columns[i] <= 0 ||
+			!catalogue_column_is_virtual(TupleDescAttr(RelationGetDescr(rel), columns[i] - 1)))
 			continue;
 		if (virtual_columns == NULL)
 		{
