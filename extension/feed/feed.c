@@ -11,6 +11,8 @@
  */
 #include "feed/feed.h"
 
+#include "feed/feed_order.h"
+
 #include "names.h"
 #include "query.h"
 
@@ -143,6 +145,7 @@ read_feed(CachedThing *thing, void *funcid)
 	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));
 	feed->relation = catalogue_qualified_relation_name(feed->relid);
 	read_types(feed);
+	feed->order_by = catalogue_feed_order_by(feed);
 
 	MemoryContextSwitchTo(oldcxt);
 }

@@ -54,6 +54,8 @@ typedef struct ChapterFeed
 	Oid			created_at_column_type;
 	Oid			id_column_type;
 
+	char	   *order_by;		/* the feed's order in SQL */
+
 	/* Each belongs to one module, and is NULL until it is needed. */
 	struct CachedReferencePlan *reference;	/* reference_plan.c */
 	struct KeyRangePlans *key_ranges;	/* key_range.c */

@@ -70,14 +70,12 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, boo
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf,
-					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
-					 : "SELECT %s FROM %s WHERE %s %s $1",
+					 several ? "SELECT %s FROM %s AS chapter WHERE %s %s ANY ($1)"
+					 : "SELECT %s FROM %s AS chapter WHERE %s %s $1",
 					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
-	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2",
-					 quote_identifier(attachment->chapters_created_at),
-					 quote_identifier(attachment->chapters_id));
+	appendStringInfo(&buf, " %s LIMIT $2", feed->order_by);
 
 	return buf.data;
 }
@@ -234,9 +232,9 @@ lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, Chapte
 					 quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
-	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2) AS page (%s, at, id)"
+	appendStringInfo(&buf, " %s LIMIT $2) AS page (%s, at, id)"
 					 " ORDER BY page.at DESC NULLS LAST, page.id DESC LIMIT $2",
-					 created_at, id, names.data);
+					 feed->order_by, names.data);
 
 	return buf.data;
 }

@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL client_min_messages = warning;
 \set chapters 2000
 \i test/fixtures/feed.sql
-SELECT plan(37);
+SELECT plan(47);
 -- The index that is streamed from, or why none is.
 CREATE FUNCTION pg_temp.path(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -93,6 +93,54 @@ SELECT is((SELECT count(*) FROM (SELECT id FROM recent_chapters('f7', 1000)) AS 
 SELECT is((SELECT count(*) FROM (SELECT padding FROM recent_chapters_any(ARRAY['f7', 'f8'], 1000)) AS paddings), 78::bigint,
 	'... of several filieres');
 RESET ROLE;
+ROLLBACK TO feed;
+
+-- A column that has the name of its type, where the executor reads the table and the
+-- column is not looked at
+
+CREATE SCHEMA dates;
+CREATE TABLE dates.chapters (id integer PRIMARY KEY, filiere text NOT NULL, date date);
+INSERT INTO dates.chapters SELECT i, 'f' || i % 5, '2024-01-01'::date + i * 7 % 31 FROM generate_series(1, 200) AS i;
+SELECT count(*) AS rows FROM catalogue.attach('dates',
+	'{"chapters": {"relation": "chapters", "filiere": "filiere", "created_at": "date", "author": null}}') \gset
+SELECT results_eq($$SELECT id FROM dates.recent_chapters('f1', 20)$$,
+	$$SELECT id FROM dates.chapters WHERE filiere = 'f1' ORDER BY date DESC, id DESC LIMIT 20$$, 'a column "date" of type date');
+SELECT results_eq($$SELECT id FROM dates.recent_chapters_any('{f1,f2}', 20)$$,
+	$$SELECT id FROM dates.chapters WHERE filiere IN ('f1', 'f2') ORDER BY date DESC, id DESC LIMIT 20$$, '... of several filieres');
+ROLLBACK TO feed;
+
+-- Where a time is never NULL, an index serves whatever it says of NULLs, forward and
+-- backward; and no longer, when it may be.
+
+DROP INDEX feed;
+DELETE FROM chapters WHERE created_at IS NULL;
+ALTER TABLE chapters ALTER created_at SET NOT NULL;
+CREATE FUNCTION pg_temp.path_with(columns text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	path text;
+BEGIN
+	EXECUTE format('CREATE INDEX feed ON chapters (%s)', columns);
+	ANALYZE chapters;
+	IF ARRAY(SELECT id FROM recent_chapters('f7', 10, before_id => 1957)) <> ARRAY(SELECT id FROM chapters
+		WHERE filiere = 'f7' AND (created_at, id) < (SELECT created_at, id FROM chapters WHERE id = 1957)
+		ORDER BY created_at DESC, id DESC LIMIT 10) THEN
+		RAISE 'wrong page';
+	END IF;
+	path := pg_temp.path($p$SELECT id FROM recent_chapters('f7')$p$);
+	DROP INDEX feed;
+	RETURN path;
+END
+$$;
+SELECT is(pg_temp.path_with(columns), 'feed', columns) FROM unnest(ARRAY[
+	'filiere, created_at DESC, id DESC', 'filiere, created_at, id', 'filiere DESC, created_at DESC NULLS LAST, id DESC NULLS LAST',
+	'filiere, created_at NULLS FIRST, id NULLS FIRST', 'filiere, created_at DESC, id DESC, titre']) AS columns;
+SELECT is(pg_temp.path_with('filiere, created_at, id DESC'), 'no index has the order (filiere, created_at DESC NULLS LAST, id DESC)',
+	'an index in two directions');
+CREATE INDEX feed ON chapters (filiere, created_at DESC, id DESC);
+SELECT is((SELECT count(*) FROM catalogue.recommended_indexes() WHERE reason LIKE 'recent_chapters%'), 0::bigint, 'no other index is advised');
+ALTER TABLE chapters ALTER created_at DROP NOT NULL;
+SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('f7')$$), 'no index has the order (filiere, created_at DESC NULLS LAST, id DESC)',
+	'an index with undated chapters first');
 ROLLBACK TO feed;
 
 -- Where the executor reads several filieres, it reads the page of each; where it
