@@ -42,6 +42,7 @@ typedef struct OpenScan
 	IndexScanDesc current;		/* the one in use; NULL between ranges */
 	ScanKeyData row_members[2]; /* of its keys */
 	TupleTableSlot *slot;
+	ReadAheadScan ahead;
 	FiliereScan *user;			/* NULL while it is free */
 } OpenScan;
 
@@ -58,6 +59,7 @@ struct ScanPool
 	int			nopen;
 	int			max_open;
 	int			next_victim;
+	ReadAhead	ahead;
 	IndexScanDesc probe;		/* for the next filière that exists */
 	TupleTableSlot *probe_slot;
 	uint64		rows_read;
@@ -81,7 +83,8 @@ static bool next_existing(ScanPool *pool, Datum after, Datum *value);
 /* All arguments must live as long as the pool. */
 ScanPool *
 catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
-						   const ReferencePlan *plan, const ChapterPosition *position, int nscans)
+						   const ReferencePlan *plan, const ChapterPosition *position, int nscans,
+						   int64 rows_wanted)
 {
 	ScanPool   *pool = palloc0(sizeof(ScanPool));
 
@@ -93,6 +96,7 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->max_open = max_open_scans(nscans);
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->copies_cxt = CurrentMemoryContext;
+	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);
 
 	/*
 	 * One block for the states of many scans.  An AllocSet would malloc() and
@@ -142,7 +146,8 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 
 		if (open->current == NULL)
 			start_range(pool, filiere);
-		if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot))
+		if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
+										&open->ahead))
 		{
 			pool->rows_read++;
 			return true;
@@ -178,6 +183,7 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 
 	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);
+	catalogue_read_ahead_begin(&open->ahead, &pool->ahead, filiere->target->io_concurrency);
 }
 
 /* An index scan with so many keys, begun when it is first needed. */
@@ -396,11 +402,25 @@ next_existing(ScanPool *pool, Datum after, Datum *value)
 	index_rescan(scan, &key, 1, NULL, 0);
 	if (!catalogue_heap_getnext_slot(scan,
 									 descending ? BackwardScanDirection : ForwardScanDirection,
-									 pool->probe_slot))
+									 pool->probe_slot, NULL))
 		return false;
 	*value = slot_getattr(pool->probe_slot, target->plan->filiere_attno, &isnull);
 
 	return true;
+}
+
+/* To be called when a row is returned: one less is wanted. */
+void
+catalogue_feed_row_returned(ScanPool *pool)
+{
+	pool->ahead.rows_wanted--;
+}
+
+/* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
+uint64
+catalogue_feed_blocks_ahead(const ScanPool *pool)
+{
+	return pool->ahead.blocks;
 }
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */

@@ -37,13 +37,16 @@ typedef struct ScanPool ScanPool;
 
 extern ScanPool *catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot,
 											const ChapterFeed *feed, const ReferencePlan *plan,
-											const ChapterPosition *position, int nscans);
+											const ChapterPosition *position, int nscans,
+											int64 rows_wanted);
 extern void catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
 										ScanTarget *target);
 extern bool catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere);
 extern TupleTableSlot *catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere);
 extern int	catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres,
 										int missing);
+extern void catalogue_feed_row_returned(ScanPool *pool);
+extern uint64 catalogue_feed_blocks_ahead(const ScanPool *pool);
 extern uint64 catalogue_feed_rows_read(const ScanPool *pool);
 extern void catalogue_feed_end_scans(ScanPool *pool);
 

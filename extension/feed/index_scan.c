@@ -43,6 +43,7 @@ struct ChapterScan
 	SortSupportData by_id;
 };
 
+static void advance_last_returned(ChapterScan *scan);
 static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
@@ -56,12 +57,13 @@ static int	compare_filiere_scans(Datum a, Datum b, void *arg);
  * Begins to read the chapters of some filières after a position.
  *
  * "filieres" are values without NULLs, which may repeat; the array is sorted
- * in place.  All arguments must live as long as the scan.
+ * in place.  All arguments must live as long as the scan.  Blocks are read ahead
+ * for no more than "rows_wanted" rows.
  */
 ChapterScan *
 catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
 						  const ReferencePlan *plan, const ChapterPosition *position,
-						  Datum *filieres, int nfilieres)
+						  Datum *filieres, int nfilieres, int64 rows_wanted)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
 	int		   *numbers = palloc(sizeof(int) * targets->ntargets);
@@ -75,7 +77,8 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 		scan->nmerged = catalogue_feed_prune(feed, plan, targets->rel, filieres[0], numbers);
 	if (scan->nmerged == 1)
 	{
-		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, 1);
+		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, 1,
+												rows_wanted);
 		scan->single = palloc(sizeof(FiliereScan));
 		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0],
 									&targets->targets[numbers[0]]);
@@ -83,7 +86,8 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	else
 	{
 		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position,
-												Min((int64) nfilieres * targets->ntargets, INT_MAX));
+												Min((int64) nfilieres * targets->ntargets, INT_MAX),
+												rows_wanted);
 		scan->nmerged = 0;
 		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
 		init_descending(scan, &scan->by_id, plan->id_attno);
@@ -110,25 +114,31 @@ catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 	{
 		if (!catalogue_feed_filiere_next(scan->pool, filiere))
 			return NULL;
-		*target = filiere->target;
-		return catalogue_feed_filiere_row(scan->pool, filiere);
 	}
-
-	if (scan->last_returned != NULL)
+	else
 	{
-		if (next_merged(scan, scan->last_returned))
-			binaryheap_replace_first(scan->heap, PointerGetDatum(scan->last_returned));
-		else
-			binaryheap_remove_first(scan->heap);
-		scan->last_returned = NULL;
+		advance_last_returned(scan);
+		if (binaryheap_empty(scan->heap))
+			return NULL;
+		filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+		scan->last_returned = filiere;
 	}
-	if (binaryheap_empty(scan->heap))
-		return NULL;
-	filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
-	scan->last_returned = filiere;
+	catalogue_feed_row_returned(scan->pool);
 	*target = filiere->target;
 
 	return catalogue_feed_filiere_row(scan->pool, filiere);
+}
+
+static void
+advance_last_returned(ChapterScan *scan)
+{
+	if (scan->last_returned == NULL)
+		return;
+	if (next_merged(scan, scan->last_returned))
+		binaryheap_replace_first(scan->heap, PointerGetDatum(scan->last_returned));
+	else
+		binaryheap_remove_first(scan->heap);
+	scan->last_returned = NULL;
 }
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */
@@ -136,6 +146,13 @@ uint64
 catalogue_feed_scan_rows_read(const ChapterScan *scan)
 {
 	return catalogue_feed_rows_read(scan->pool);
+}
+
+/* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
+uint64
+catalogue_feed_scan_blocks_ahead(const ChapterScan *scan)
+{
+	return catalogue_feed_blocks_ahead(scan->pool);
 }
 
 /* For EXPLAIN ANALYZE: scans that were merged. */

@@ -104,7 +104,7 @@ look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation re
 	catalogue_feed_init_key(&key, index, 1, BTEqualStrategyNumber, feed->id.oid, id);
 	scan = index_beginscan(rel, index, snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan, &key, 1, NULL, 0);
-	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot);
+	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot, NULL);
 	if (found)
 	{
 		created_at->value = slot_getattr(slot, plan->created_at_attno, &created_at->isnull);

@@ -60,6 +60,7 @@ typedef struct ChapterSource
 
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
 	uint64		rows_read;
+	uint64		blocks_ahead;
 	int			merged;
 } ChapterSource;
 
@@ -75,6 +76,8 @@ static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
+static void add_counts(ChapterSource *source);
+static void explain_counts(const ChapterSource *source, ExplainState *es);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
@@ -249,7 +252,8 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	}
 
 	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
-											 &source->plan, &source->position, filieres, nfilieres);
+											 &source->plan, &source->position, filieres, nfilieres,
+											 Min(source->remaining, source->base.max_rows));
 }
 
 /*
@@ -343,8 +347,7 @@ close_chapters(TupleSource *base)
 
 	if (source->scan != NULL)
 	{
-		source->rows_read += catalogue_feed_scan_rows_read(source->scan);
-		source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+		add_counts(source);
 		catalogue_feed_scan_end(source->scan);
 	}
 	source->scan = NULL;
@@ -355,6 +358,15 @@ close_chapters(TupleSource *base)
 	}
 	source->stored = NULL;
 	MemoryContextReset(source->page_cxt);
+}
+
+/* Adds up what the current scan has counted, before it ends. */
+static void
+add_counts(ChapterSource *source)
+{
+	source->rows_read += catalogue_feed_scan_rows_read(source->scan);
+	source->blocks_ahead += catalogue_feed_scan_blocks_ahead(source->scan);
+	source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
 }
 
 static void
@@ -401,17 +413,20 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 		ExplainPropertyText("Page Before", before_at, es);
 
 	if (es->analyze && source->targets != NULL)
-	{
-		uint64		rows_read = source->rows_read;
-		int			merged = source->merged;
+		explain_counts(source, es);
+}
 
-		if (source->scan != NULL)
-		{
-			rows_read += catalogue_feed_scan_rows_read(source->scan);
-			merged = Max(merged, catalogue_feed_scan_merged(source->scan));
-		}
-		if (source->feed->several || plan->ntargets > 1)
-			ExplainPropertyInteger("Merged Scans", NULL, merged, es);
-		ExplainPropertyUInteger("Rows Read", NULL, rows_read, es);
-	}
+/* A query that was not run to its end has an open scan, which goes on. */
+static void
+explain_counts(const ChapterSource *source, ExplainState *es)
+{
+	ChapterSource counts = *source;
+
+	if (counts.scan != NULL)
+		add_counts(&counts);
+	if (source->feed->several || source->plan.ntargets > 1)
+		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
+	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
+	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
 }

@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/spccache.h"
 
 static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
@@ -48,6 +49,7 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
 		target->rel = table_open(target->plan->relid, AccessShareLock);
+	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
 	map_columns(targets, target);
 	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,
 																   target->columns.numbers,

@@ -24,6 +24,7 @@ typedef struct ScanTarget
 	const IndexTarget *plan;
 	Relation	rel;			/* NULL until it is first read */
 	Relation	index;
+	int			io_concurrency; /* of its tablespace */
 	ColumnSet	columns;		/* by their numbers in this table */
 	VirtualColumns *virtual_columns;	/* of those; NULL for none */
 } ScanTarget;

@@ -23,11 +23,14 @@
  *
  * custom_exprs are the call's arguments, so that the planner puts Params into
  * them (LATERAL, prepared statements, sub-selects), followed by the values that
- * conditions compare with which the source applies by itself.  custom_private
- * is two lists of one element: the function's OID and the number of its source.
+ * conditions compare with which the source applies by itself, and by the LIMIT and
+ * OFFSET above, where they bound the scan.  custom_private is lists of one element:
+ * the function's OID, the number of its source and, in a plan, how many of
+ * custom_exprs are of LIMIT and OFFSET.
  */
 #include "scan/column_statistics.h"
 #include "scan/order.h"
+#include "scan/row_bound.h"
 #include "scan/tuple_source.h"
 
 #include "catalog/objectaccess.h"
@@ -55,6 +58,7 @@ typedef struct StreamScanState
 	List	   *args;			/* of ExprState *, as custom_exprs; NULL for a
 								 * Const */
 	NullableDatum *arg_values;	/* of custom_exprs */
+	int			nargs;			/* of the source; what follows is a LIMIT's */
 	TupleSource *source;
 	bool		is_open;
 } StreamScanState;
@@ -211,6 +215,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 	List	   *columns;
+	List	   *bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys);
 	ListCell   *lc;
 
 	cscan->scan.plan.targetlist = tlist;
@@ -222,7 +227,9 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 		cscan->custom_exprs =
 			list_concat(cscan->custom_exprs,
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
-	cscan->custom_private = best_path->custom_private;
+	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
+	cscan->custom_private = lappend(list_copy(best_path->custom_private),
+									list_make1_int(list_length(bound)));
 
 	/*
 	 * Columns that only conditions refer to which the source applies are not
@@ -285,6 +292,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
 	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
+	state->nargs = list_length(cscan->custom_exprs) - linitial_int(lthird(cscan->custom_private));
 
 	foreach(lc, cscan->custom_scan_tlist)
 		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
@@ -362,13 +370,13 @@ open_source(StreamScanState *state)
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
 	NullableDatum *args = state->arg_values;
-	int			nargs = 0;
+	int			n = 0;
 	ListCell   *expr;
 	ListCell   *expr_state;
 
 	forboth(expr, cscan->custom_exprs, expr_state, state->args)
 	{
-		NullableDatum *arg = &args[nargs++];
+		NullableDatum *arg = &args[n++];
 
 		if (lfirst(expr_state) == NULL)
 		{
@@ -378,7 +386,8 @@ open_source(StreamScanState *state)
 		else
 			arg->value = ExecEvalExprSwitchContext(lfirst(expr_state), econtext, &arg->isnull);
 	}
-	state->methods->open(state->source, args, nargs);
+	state->source->max_rows = catalogue_row_bound(&args[state->nargs], n - state->nargs);
+	state->methods->open(state->source, args, state->nargs);
 	state->is_open = true;
 }
 
@@ -418,6 +427,8 @@ explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	{
 		Node	   *arg = lfirst(lc);
 
+		if (foreach_current_index(lc) == state->nargs)
+			break;
 		args = lappend(args, IsA(arg, Const) && ((Const *) arg)->constisnull
 					   ? NULL
 					   : deparse_expression(arg, context, es->verbose, false));

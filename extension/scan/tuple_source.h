@@ -111,6 +111,12 @@ struct TupleSource
 {
 	const TupleSourceMethods *methods;
 	TupleDesc	tupdesc;		/* of the row type */
+
+	/*
+	 * Set before open(): no more rows than these are asked for, as far as
+	 * that is known.  For what a source does ahead of need.
+	 */
+	int64		max_rows;
 };
 
 /* tuple_source.c */
