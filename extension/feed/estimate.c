@@ -55,6 +55,7 @@ static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleS
 void
 catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
+	const PageFilter no_filter = {0};
 	CachedPin  *pin = palloc(sizeof(CachedPin));
 	ChapterFeed *feed;
 	ReferencePlan plan;
@@ -62,7 +63,7 @@ catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 
 	catalogue_init_pin(pin, CurrentMemoryContext);
 	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &plan);
+	catalogue_feed_read_reference_plan(feed, &no_filter, &plan);
 	read_filieres(feed, linitial(args), &filieres);
 
 	if (estimate->rows <= 0)

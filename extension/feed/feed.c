@@ -237,17 +237,19 @@ report_misfit(const ChapterFeed *feed)
 
 /*
  * Prepares a query for as long as a memory context.  Its parameters are those of
- * catalogue_feed_params(): $1 filière or filières, $2 n, $3 before_at, $4 before_id.
+ * catalogue_feed_params(): $1 filière or filières, $2 n, $3 before_at, $4 before_id;
+ * with a filter, $5 its value.
  */
 SPIPlanPtr
 catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
-					   const char *query, int cursor_options)
+					   Oid filter_type, const char *query, int cursor_options)
 {
-	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid, filter_type};
+	int			nargs = OidIsValid(filter_type) ? 5 : 4;
 	SPIPlanPtr	plan;
 
 	SPI_connect();
-	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, cursor_options);
+	plan = catalogue_prepare(cxt, query, nargs, argtypes, cursor_options);
 	SPI_finish();
 
 	return plan;

@@ -12,6 +12,8 @@
 #include "attachment.h"
 #include "query.h"
 
+#include "access/attnum.h"
+
 /* Arguments of recent_chapters() and recent_chapters_any(). */
 enum
 {
@@ -29,6 +31,14 @@ typedef struct ValueType
 	bool		byval;
 	char		align;
 } ValueType;
+
+/* column = value, where the column belongs to an index that serves with it. */
+typedef struct PageFilter
+{
+	AttrNumber	attno;			/* 0 for none */
+	Oid			opno;
+	Oid			type;			/* of the value */
+} PageFilter;
 
 /* n of a call that asks for all chapters. */
 #define ALL_CHAPTERS PG_INT64_MAX
@@ -64,7 +74,7 @@ typedef struct ChapterFeed
 
 extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
 extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt,
-										 Oid filiere_type, const char *query,
+										 Oid filiere_type, Oid filter_type, const char *query,
 										 int cursor_options);
 extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,
 										   int64 n, const NullableDatum *before_at,

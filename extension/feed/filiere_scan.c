@@ -170,16 +170,22 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 	Relation	index = filiere->target->index;
 	OpenScan   *open = filiere->open;
 	ScanKeyData keys[MAX_SCAN_KEYS];
-	int			nkeys = 1;
+	int			nkeys = target->created_at_key - 1;
 
 	CHECK_FOR_INTERRUPTS();
 
-	ScanKeyEntryInitializeWithInfo(&keys[0], 0, INDEX_FILIERE, BTEqualStrategyNumber,
-								   target->equality_type,
-								   index->rd_indcollation[INDEX_FILIERE - 1],
+	ScanKeyEntryInitializeWithInfo(&keys[target->filiere_key - 1], 0, target->filiere_key,
+								   BTEqualStrategyNumber, target->equality_type,
+								   index->rd_indcollation[target->filiere_key - 1],
 								   unconstify(FmgrInfo *, &target->equality), filiere->filiere);
-	nkeys += catalogue_feed_init_range_keys(&keys[nkeys], open->row_members, index, pool->feed,
-											filiere->range, &filiere->after_at, &filiere->after_id);
+	if (target->filter_key != 0)
+		ScanKeyEntryInitialize(&keys[target->filter_key - 1], 0, target->filter_key,
+							   BTEqualStrategyNumber, target->filter_type,
+							   index->rd_indcollation[target->filter_key - 1],
+							   get_opcode(target->filter_operator), pool->position->filter);
+	nkeys += catalogue_feed_init_range_keys(&keys[nkeys], open->row_members, index,
+											target->created_at_key, pool->feed, filiere->range,
+											&filiere->after_at, &filiere->after_id);
 
 	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);

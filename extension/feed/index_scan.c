@@ -242,7 +242,8 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 		scan->nmerged += ntargets;
 		if (add_filiere(scan, value, numbers, ntargets))
 			missing = 0;
-		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1)
+		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
+				 scan->plan->filter.attno == 0)
 		{
 			int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
 

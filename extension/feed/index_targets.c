@@ -4,7 +4,8 @@
  *
  * They are those of the reference plan: an index scan of the bound table, or an
  * Append or MergeAppend of one for each partition or child, with no filter, each by
- * an index on (filière, created_at, id).  That its directions fit is what the
+ * an index on (filière, created_at, id), or one with a filter's column beside the
+ * filière.  That its directions fit is what the
  * planner says by not sorting.
  *
  * Lifetime: in the current memory context.  The caller holds the plan's locks.
@@ -23,11 +24,13 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-static const char *find_target(const ChapterFeed *feed, const PlannedStmt *stmt, const Plan *plan,
-							   IndexTarget *target);
+static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
+							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
 static const char *why_not_index_scan(const Plan *plan);
 static bool is_heap(Oid relid);
-static bool index_has_order(const IndexTarget *target);
+static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
+static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
+static void set_filter(IndexTarget *target, Oid opno);
 static void set_equality(const ChapterFeed *feed, IndexTarget *target, Oid opno);
 static Datum equal_text(PG_FUNCTION_ARGS);
 
@@ -37,7 +40,8 @@ static Datum equal_text(PG_FUNCTION_ARGS);
  * reason for EXPLAIN.
  */
 const char *
-catalogue_feed_find_targets(const ChapterFeed *feed, const PlannedStmt *stmt, const Plan *plan,
+catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
+							const PlannedStmt *stmt, const Plan *plan,
 							IndexTarget **targets, int *ntargets)
 {
 	const char *not_streamed = NULL;
@@ -55,7 +59,7 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PlannedStmt *stmt, co
 	*targets = palloc0(sizeof(IndexTarget) * list_length(plans));
 	foreach(lc, plans)
 	{
-		not_streamed = find_target(feed, stmt, lfirst(lc), &(*targets)[*ntargets]);
+		not_streamed = find_target(feed, filter, stmt, lfirst(lc), &(*targets)[*ntargets]);
 		if (not_streamed != NULL)
 			break;
 		(*ntargets)++;
@@ -68,8 +72,8 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PlannedStmt *stmt, co
 
 /* The same of the plan for one table. */
 static const char *
-find_target(const ChapterFeed *feed, const PlannedStmt *stmt, const Plan *plan,
-			IndexTarget *target)
+find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt *stmt,
+			const Plan *plan, IndexTarget *target)
 {
 	const Attachment *attachment = feed->attachment;
 	List	   *indexqual;
@@ -102,12 +106,10 @@ find_target(const ChapterFeed *feed, const PlannedStmt *stmt, const Plan *plan,
 		return "the table is not a heap";
 	if (plan->qual != NIL)
 		return "the plan filters the rows";
-	if (!index_has_order(target))
+	if (!index_has_order(feed, filter, target))
 		return "the plan's index is not on (filiere, created_at, id)";
-	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
+	if (!set_equalities(feed, target, indexqual))
 		return "the plan filters the rows";
-
-	set_equality(feed, target, linitial_node(OpExpr, indexqual)->opno);
 
 	return NULL;
 }
@@ -141,21 +143,77 @@ is_heap(Oid relid)
 	return heap;
 }
 
-/* Whether an index begins with the columns filière, created_at and id. */
+/* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */
 static bool
-index_has_order(const IndexTarget *target)
+index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target)
 {
 	Relation	index = index_open(target->indexid, AccessShareLock);
 	Form_pg_index form = index->rd_index;
-	bool		fits = form->indrelid == target->relid && index->rd_rel->relam == BTREE_AM_OID &&
-		form->indnkeyatts >= INDEX_ID &&
-		form->indkey.values[INDEX_FILIERE - 1] == target->filiere_attno &&
-		form->indkey.values[INDEX_CREATED_AT - 1] == target->created_at_attno &&
-		form->indkey.values[INDEX_ID - 1] == target->id_attno;
+	const int16 *columns = form->indkey.values;
+	AttrNumber	filter_attno = 0;
+	int			nleading = 1;
+	bool		fits;
 
+	target->filiere_key = INDEX_FILIERE;
+	target->filter_key = 0;
+	if (filter->attno != 0)
+	{
+		filter_attno = get_attnum(target->relid, get_attname(feed->relid, filter->attno, false));
+		target->filiere_key = columns[0] == filter_attno ? 2 : 1;
+		target->filter_key = 3 - target->filiere_key;
+		nleading = MAX_LEADING_KEYS;
+	}
+	target->created_at_key = nleading + 1;
+
+	fits = form->indrelid == target->relid && index->rd_rel->relam == BTREE_AM_OID &&
+		form->indnkeyatts >= nleading + 2 &&
+		columns[target->filiere_key - 1] == target->filiere_attno &&
+		(target->filter_key == 0 || columns[target->filter_key - 1] == filter_attno) &&
+		columns[target->created_at_key - 1] == target->created_at_attno &&
+		columns[target->created_at_key] == target->id_attno;
 	index_close(index, NoLock);
 
 	return fits;
+}
+
+/* Takes over the plan's comparisons, one for each leading column; whether these are all. */
+static bool
+set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual)
+{
+	ListCell   *lc;
+
+	if (list_length(indexqual) != target->created_at_key - 1)
+		return false;
+	foreach(lc, indexqual)
+	{
+		OpExpr	   *condition = (OpExpr *) lfirst(lc);
+		AttrNumber	key;
+
+		if (!IsA(condition, OpExpr))
+			return false;
+		key = castNode(Var, linitial(condition->args))->varattno;
+		if (key == target->filiere_key)
+			set_equality(feed, target, condition->opno);
+		else if (key == target->filter_key)
+			set_filter(target, condition->opno);
+		else
+			return false;
+	}
+
+	return true;
+}
+
+static void
+set_filter(IndexTarget *target, Oid opno)
+{
+	Relation	index = index_open(target->indexid, AccessShareLock);
+	int			strategy;
+	Oid			left;
+
+	target->filter_operator = opno;
+	get_op_opfamily_properties(opno, index->rd_opfamily[target->filter_key - 1], false, &strategy,
+							   &left, &target->filter_type);
+	index_close(index, NoLock);
 }
 
 /*
@@ -172,9 +230,9 @@ set_equality(const ChapterFeed *feed, IndexTarget *target, Oid opno)
 
 	target->equality_operator = opno;
 	fmgr_info_cxt(get_opcode(opno), &target->equality, feed->base.cxt);
-	target->equality_type = catalogue_feed_key_type(index, INDEX_FILIERE, feed->filiere.oid);
+	target->equality_type = catalogue_feed_key_type(index, target->filiere_key, feed->filiere.oid);
 	if (target->equality.fn_oid == F_TEXTEQ &&
-		get_collation_isdeterministic(index->rd_indcollation[INDEX_FILIERE - 1]))
+		get_collation_isdeterministic(index->rd_indcollation[target->filiere_key - 1]))
 		target->equality.fn_addr = equal_text;
 	index_close(index, NoLock);
 }

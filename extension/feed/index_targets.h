@@ -19,6 +19,9 @@ enum
 	INDEX_ID
 };
 
+/* With a filter, its column is before or behind the filière. */
+#define MAX_LEADING_KEYS 2
+
 typedef struct IndexTarget
 {
 	Oid			relid;			/* the bound table, a partition or a child */
@@ -30,10 +33,17 @@ typedef struct IndexTarget
 	Oid			equality_operator;
 	FmgrInfo	equality;		/* filière column = argument ... */
 	Oid			equality_type;	/* ... as which it takes that */
+
+	/* Columns of the index, by their numbers in it. */
+	AttrNumber	filiere_key;
+	AttrNumber	filter_key;		/* 0 for none */
+	AttrNumber	created_at_key; /* the id is behind it */
+	Oid			filter_operator;
+	Oid			filter_type;	/* as which that takes the value */
 } IndexTarget;
 
-extern const char *catalogue_feed_find_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
-											   const Plan *plan, IndexTarget **targets,
+extern const char *catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
+											   const PlannedStmt *stmt, const Plan *plan, IndexTarget **targets,
 											   int *ntargets);
 
 #endif							/* CATALOGUE_INDEX_TARGETS_H */

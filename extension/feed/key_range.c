@@ -62,7 +62,7 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
  */
 char *
 catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, bool several,
-							   ChapterKeyRange range)
+							   ChapterKeyRange range, const PageFilter *filter)
 {
 	const Attachment *attachment = feed->attachment;
 	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
@@ -75,6 +75,10 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, boo
 					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
+	if (filter->attno != 0)
+		appendStringInfo(&buf, " AND %s %s $5",
+						 quote_identifier(get_attname(feed->relid, filter->attno, false)),
+						 catalogue_operator_name(filter->opno));
 	appendStringInfo(&buf, " %s LIMIT $2", feed->order_by);
 
 	return buf.data;
@@ -154,15 +158,16 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
 {
 	if (plans->plans[range] == NULL)
 	{
+		const PageFilter no_filter = {0};
 		int			ncolumns;
 		const char *columns = select_list(feed->relid, plans->columns, &ncolumns);
 		const char *query =
-			catalogue_feed_key_range_query(feed, columns, feed->several, range);
+			catalogue_feed_key_range_query(feed, columns, feed->several, range, &no_filter);
 
 		plans->plans[range] = feed->several
 			? prepare_better(feed, plans->base.cxt, query,
 							 lateral_query(feed, columns, ncolumns, range))
-			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, query,
+			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, InvalidOid, query,
 									 CURSOR_OPT_GENERIC_PLAN);
 	}
 
@@ -177,9 +182,9 @@ prepare_better(const ChapterFeed *feed, MemoryContext cxt, const char *any, cons
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext lateral_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue key range plan",
 													  ALLOCSET_SMALL_SIZES);
-	SPIPlanPtr	any_plan = catalogue_feed_prepare(feed, any_cxt, feed->argument_type, any,
+	SPIPlanPtr	any_plan = catalogue_feed_prepare(feed, any_cxt, feed->argument_type, InvalidOid, any,
 												  CURSOR_OPT_GENERIC_PLAN);
-	SPIPlanPtr	lateral_plan = catalogue_feed_prepare(feed, lateral_cxt, feed->argument_type,
+	SPIPlanPtr	lateral_plan = catalogue_feed_prepare(feed, lateral_cxt, feed->argument_type, InvalidOid,
 													  lateral, CURSOR_OPT_GENERIC_PLAN);
 	bool		use_lateral = generic_cost(lateral_plan) < generic_cost(any_plan);
 

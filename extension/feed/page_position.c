@@ -160,7 +160,7 @@ position_plan(ChapterFeed *feed)
 					 quote_identifier(feed->attachment->chapters_id),
 					 catalogue_operator_name(equal));
 
-		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, query,
+		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, InvalidOid, query,
 												CURSOR_OPT_GENERIC_PLAN);
 	}
 

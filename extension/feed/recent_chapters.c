@@ -20,6 +20,7 @@
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
 #include "feed/key_range.h"
+#include "feed/page_filter.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
 #include "feed/scan_targets.h"
@@ -34,6 +35,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -67,16 +69,18 @@ typedef struct ChapterSource
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
 static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-								   int ncolumns);
+								   int ncolumns, const List *used);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
+static void set_filter(ChapterSource *source, const NullableDatum *value);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
 static void add_counts(ChapterSource *source);
+static char *index_condition(const ChapterSource *source, List *args);
 static void explain_counts(const ChapterSource *source, ExplainState *es);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
@@ -84,6 +88,7 @@ static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
 	.estimate = catalogue_feed_estimate,
 	.row_relation = catalogue_feed_relation,
+	.use_conditions = catalogue_feed_use_conditions,
 	.begin = begin_chapters,
 	.open = open_chapters,
 	.next = next_chapter,
@@ -122,12 +127,14 @@ catalogue_recent_chapters(PG_FUNCTION_ARGS)
  * opens the index if there is one to stream from.
  */
 static TupleSource *
-begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
+begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+			   const List *used)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
+	PageFilter	filter;
 
 	source->base.methods = &chapter_source;
 	source->cxt = cxt;
@@ -136,7 +143,15 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	source->snapshot = snapshot;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	catalogue_feed_read_reference_plan(source->feed, &source->plan);
+	filter = catalogue_feed_page_filter(used);
+	catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
+	if (source->plan.not_streamed != NULL && filter.attno != 0)
+	{
+		/* The index has gone: the condition above does without it. */
+		filter.attno = 0;
+		filter.opno = filter.type = InvalidOid;
+		catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
+	}
 	source->rel = table_open(source->feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
@@ -212,6 +227,9 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
 								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
+	if (source->plan.filter.attno != 0)
+		set_filter(source, &args[ARG_COUNT]);
+
 	if (source->remaining > 0)
 	{
 		if (source->targets != NULL)
@@ -221,6 +239,22 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 	}
 
 	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The value of the page's filter; NULL equals nothing. */
+static void
+set_filter(ChapterSource *source, const NullableDatum *value)
+{
+	int16		len;
+	bool		byval;
+
+	if (value->isnull)
+	{
+		source->remaining = 0;
+		return;
+	}
+	get_typlenbyval(source->plan.filter.type, &len, &byval);
+	source->position.filter = datumCopy(value->value, byval, len);
 }
 
 /* Begins to stream the argument's filières; NULLs in an array are left out. */
@@ -385,7 +419,6 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	const ReferencePlan *plan = &source->plan;
-	const char *filiere = list_nth(args, ARG_FILIERE);
 	const char *before_id = list_nth(args, ARG_BEFORE_ID);
 	const char *before_at = list_nth(args, ARG_BEFORE_AT);
 
@@ -399,11 +432,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 		}
 		else
 			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
-		ExplainPropertyText("Index Cond",
-							psprintf(source->feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
-									 quote_identifier(source->feed->attachment->chapters_filiere),
-									 filiere ? filiere : "NULL"),
-							es);
+		ExplainPropertyText("Index Cond", index_condition(source, args), es);
 	}
 	else
 		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
@@ -414,6 +443,29 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (es->analyze && source->targets != NULL)
 		explain_counts(source, es);
+}
+
+/* What the index is searched for. */
+static char *
+index_condition(const ChapterSource *source, List *args)
+{
+	const ChapterFeed *feed = source->feed;
+	const PageFilter *filter = &source->plan.filter;
+	const char *filiere = list_nth(args, ARG_FILIERE);
+	char	   *condition = psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
+									 quote_identifier(feed->attachment->chapters_filiere),
+									 filiere ? filiere : "NULL");
+
+	if (filter->attno != 0)
+	{
+		const char *column = get_attname(feed->relid, filter->attno, false);
+		const char *value = list_nth(args, ARG_COUNT);
+
+		condition = psprintf("(%s AND (%s = %s))", condition, quote_identifier(column),
+							 value ? value : "NULL");
+	}
+
+	return condition;
 }
 
 /* A query that was not run to its end has an open scan, which goes on. */

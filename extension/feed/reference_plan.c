@@ -35,6 +35,8 @@
 
 typedef struct CachedReferencePlan
 {
+	struct CachedReferencePlan *next;	/* of another filter */
+	PageFilter	filter;
 	SPIPlanPtr	query;
 	int			generation;		/* of the server's plan that "plan" was read
 								 * from; 0 for none */
@@ -42,9 +44,9 @@ typedef struct CachedReferencePlan
 	MemoryContext targets_cxt;	/* of its targets */
 } CachedReferencePlan;
 
-static CachedReferencePlan *prepare_reference(ChapterFeed *feed);
-static void read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security,
-					  ReferencePlan *reference);
+static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter);
+static void read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan,
+					  bool row_security, ReferencePlan *reference);
 static void keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation);
 static IndexTarget *copy_targets(const ReferencePlan *plan, MemoryContext cxt);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
@@ -56,9 +58,10 @@ static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
  * server has replanned it.
  */
 void
-catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan)
+catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
+								   ReferencePlan *plan)
 {
-	CachedReferencePlan *cached = prepare_reference(feed);
+	CachedReferencePlan *cached = prepare_reference(feed, filter);
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
 	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
@@ -69,33 +72,42 @@ catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan)
 	}
 	else
 	{
-		read_plan(feed, cplan, source->dependsOnRLS, plan);
+		read_plan(feed, filter, cplan, source->dependsOnRLS, plan);
 		keep_plan(cached, plan, cplan->generation);
 	}
 	ReleaseCachedPlan(cplan, CurrentResourceOwner);
 }
 
+/* Of the filters that were asked for, each has a query of its own. */
 static CachedReferencePlan *
-prepare_reference(ChapterFeed *feed)
+prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 {
-	if (feed->reference == NULL)
-	{
-		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
-												   catalogue_feed_key_range_query(feed, "*", false,
-																				  KEY_RANGE_NEWEST), 0);
+	CachedReferencePlan *cached = feed->reference;
 
-		feed->reference = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
-		feed->reference->query = query;
-		feed->reference->targets_cxt = AllocSetContextCreate(feed->base.cxt,
-															 "catalogue index targets",
-															 ALLOCSET_SMALL_SIZES);
+	while (cached != NULL && (cached->filter.attno != filter->attno ||
+							  cached->filter.opno != filter->opno))
+		cached = cached->next;
+	if (cached == NULL)
+	{
+		char	   *sql = catalogue_feed_key_range_query(feed, "*", false, KEY_RANGE_NEWEST, filter);
+		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
+												   filter->type, sql, 0);
+
+		cached = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
+		cached->filter = *filter;
+		cached->query = query;
+		cached->targets_cxt = AllocSetContextCreate(feed->base.cxt, "catalogue index targets",
+													ALLOCSET_SMALL_SIZES);
+		cached->next = feed->reference;
+		feed->reference = cached;
 	}
 
-	return feed->reference;
+	return cached;
 }
 
 static void
-read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, ReferencePlan *reference)
+read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, bool row_security,
+		  ReferencePlan *reference)
 {
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
@@ -105,6 +117,7 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 		plan = outerPlan(plan);
 
 	MemSet(reference, 0, sizeof(ReferencePlan));
+	reference->filter = *filter;
 	reference->depends_on_role = row_security || stmt->dependsOnRole;
 	reference->rows = plan->plan_rows;
 	reference->startup_cost = plan->startup_cost;
@@ -112,7 +125,7 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
 	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
-	reference->not_streamed = catalogue_feed_find_targets(feed, stmt, plan, &reference->targets,
+	reference->not_streamed = catalogue_feed_find_targets(feed, filter, stmt, plan, &reference->targets,
 														  &reference->ntargets);
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";

@@ -13,6 +13,7 @@
 
 typedef struct ReferencePlan
 {
+	PageFilter	filter;			/* of which it is the plan too */
 	bool		depends_on_role;
 	double		rows;			/* of a whole filière */
 	Cost		startup_cost;
@@ -30,6 +31,7 @@ typedef struct ReferencePlan
 								 * InvalidOid if there is none */
 } ReferencePlan;
 
-extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan);
+extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
+											   ReferencePlan *plan);
 
 #endif							/* CATALOGUE_REFERENCE_PLAN_H */

@@ -15,8 +15,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-static void init_row_key(ScanKey key, ScanKey members, Relation index, const ChapterFeed *feed,
-						 Datum before_at, Datum before_id);
+static void init_row_key(ScanKey key, ScanKey members, Relation index, AttrNumber created_at,
+						 const ChapterFeed *feed, Datum before_at, Datum before_id);
 static void init_row_member(ScanKey key, int flags, Relation index, AttrNumber attno,
 							Oid argument_type, Datum argument);
 
@@ -48,12 +48,13 @@ catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attno, StrategyN
 }
 
 /*
- * The keys of a range behind that for the filière; returns how many.  One may point
- * to "row_members", which must live as long as the scan.
+ * The keys of a range behind that for the filière; returns how many.  "created_at" is
+ * the column's number in the index, and the id's is the next.  One key may point to "row_members", which must live as long as the scan.
  */
 int
 catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,
-							   const ChapterFeed *feed, ChapterKeyRange range,
+							   AttrNumber created_at, const ChapterFeed *feed,
+							   ChapterKeyRange range,
 							   const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	switch (range)
@@ -62,19 +63,19 @@ catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relatio
 		case KEY_RANGE_END:
 			return 0;
 		case KEY_RANGE_BEFORE:
-			catalogue_feed_init_key(keys, index, INDEX_CREATED_AT, BTLessStrategyNumber,
+			catalogue_feed_init_key(keys, index, created_at, BTLessStrategyNumber,
 									feed->created_at.oid, before_at->value);
 			return 1;
 		case KEY_RANGE_AFTER:
-			init_row_key(keys, row_members, index, feed, before_at->value, before_id->value);
+			init_row_key(keys, row_members, index, created_at, feed, before_at->value, before_id->value);
 			return 1;
 		case KEY_RANGE_UNDATED_AFTER:
 		case KEY_RANGE_UNDATED:
-			ScanKeyEntryInitialize(keys, SK_ISNULL | SK_SEARCHNULL, INDEX_CREATED_AT,
+			ScanKeyEntryInitialize(keys, SK_ISNULL | SK_SEARCHNULL, created_at,
 								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
 			if (range == KEY_RANGE_UNDATED)
 				return 1;
-			catalogue_feed_init_key(keys + 1, index, INDEX_ID, BTLessStrategyNumber, feed->id.oid,
+			catalogue_feed_init_key(keys + 1, index, created_at + 1, BTLessStrategyNumber, feed->id.oid,
 									before_id->value);
 			return 2;
 	}
@@ -87,17 +88,17 @@ catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relatio
  * it: a header, and members.
  */
 static void
-init_row_key(ScanKey key, ScanKey members, Relation index, const ChapterFeed *feed,
-			 Datum before_at, Datum before_id)
+init_row_key(ScanKey key, ScanKey members, Relation index, AttrNumber created_at,
+			 const ChapterFeed *feed, Datum before_at, Datum before_id)
 {
-	init_row_member(&members[0], SK_ROW_MEMBER, index, INDEX_CREATED_AT, feed->created_at.oid,
+	init_row_member(&members[0], SK_ROW_MEMBER, index, created_at, feed->created_at.oid,
 					before_at);
-	init_row_member(&members[1], SK_ROW_MEMBER | SK_ROW_END, index, INDEX_ID, feed->id.oid,
+	init_row_member(&members[1], SK_ROW_MEMBER | SK_ROW_END, index, created_at + 1, feed->id.oid,
 					before_id);
 
 	MemSet(key, 0, sizeof(ScanKeyData));
 	key->sk_flags = SK_ROW_HEADER;
-	key->sk_attno = INDEX_CREATED_AT;
+	key->sk_attno = created_at;
 	key->sk_strategy = BTLessStrategyNumber;
 	key->sk_argument = PointerGetDatum(members);
 }

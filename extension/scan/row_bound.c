@@ -20,16 +20,17 @@ static bool can_evaluate(Node *expr);
 
 /*
  * The expressions of LIMIT and OFFSET above a scan whose rows come in this order;
- * NIL where the query may need any number of rows.
+ * NIL where the query may need any number of rows.  So many conditions are met by
+ * all rows of the scan.
  */
 List *
-catalogue_row_bound_exprs(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
+catalogue_row_bound_exprs(PlannerInfo *root, RelOptInfo *rel, List *pathkeys, int nconditions)
 {
 	Query	   *query = root->parse;
 	List	   *exprs;
 
 	if (query->limitCount == NULL || query->limitOption != LIMIT_OPTION_COUNT ||
-		!rows_pass_through(root, rel, pathkeys))
+		list_length(rel->baserestrictinfo) > nconditions || !rows_pass_through(root, rel, pathkeys))
 		return NIL;
 
 	exprs = list_make1(query->limitCount);
@@ -46,7 +47,7 @@ rows_pass_through(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
 	Query	   *query = root->parse;
 
 	return query->commandType == CMD_SELECT && query->setOperations == NULL &&
-		bms_equal(root->all_baserels, rel->relids) && rel->baserestrictinfo == NIL &&
+		bms_equal(root->all_baserels, rel->relids) &&
 		!query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
 		query->distinctClause == NIL && !query->hasWindowFuncs && !query->hasTargetSRFs &&
 		query->havingQual == NULL && query->rowMarks == NIL &&

@@ -9,7 +9,8 @@
 
 #include "nodes/pathnodes.h"
 
-extern List *catalogue_row_bound_exprs(PlannerInfo *root, RelOptInfo *rel, List *pathkeys);
+extern List *catalogue_row_bound_exprs(PlannerInfo *root, RelOptInfo *rel, List *pathkeys,
+									   int nconditions);
 extern int64 catalogue_row_bound(const NullableDatum *values, int nvalues);
 
 #endif							/* CATALOGUE_ROW_BOUND_H */

@@ -26,7 +26,8 @@
  * conditions compare with which the source applies by itself, and by the LIMIT and
  * OFFSET above, where they bound the scan.  custom_private is lists of one element:
  * the function's OID, the number of its source and, in a plan, how many of
- * custom_exprs are of LIMIT and OFFSET.
+ * custom_exprs are of LIMIT and OFFSET; and what the source said of the conditions
+ * that it uses.
  */
 #include "scan/column_statistics.h"
 #include "scan/order.h"
@@ -215,7 +216,8 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 	List	   *columns;
-	List	   *bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys);
+	List	   *used = NIL;
+	List	   *bound;
 	ListCell   *lc;
 
 	cscan->scan.plan.targetlist = tlist;
@@ -227,9 +229,16 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 		cscan->custom_exprs =
 			list_concat(cscan->custom_exprs,
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
+	/* Where a security barrier orders the conditions, none is to come first. */
+	if (methods->use_conditions != NULL && root->qual_security_level == 0)
+		cscan->custom_exprs =
+			list_concat(cscan->custom_exprs,
+						methods->use_conditions(call->funcid, call->args, rel->relid,
+												cscan->scan.plan.qual, &used));
+	bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys, used != NIL ? 1 : 0);
 	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
-	cscan->custom_private = lappend(list_copy(best_path->custom_private),
-									list_make1_int(list_length(bound)));
+	cscan->custom_private = list_concat_copy(best_path->custom_private,
+											 list_make2(list_make1_int(list_length(bound)), used));
 
 	/*
 	 * Columns that only conditions refer to which the source applies are not
@@ -302,7 +311,8 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
 	InvokeFunctionExecuteHook(state->funcid);
 
-	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns);
+	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns,
+										  lfourth(cscan->custom_private));
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
 }
 

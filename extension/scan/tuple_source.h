@@ -74,18 +74,28 @@ typedef struct TupleSourceMethods
 	List	   *(*take_conditions) (Index rti, List **conditions);
 
 	/*
+	 * Finds those conditions by which the source can read less.  They are
+	 * applied above it all the same.  Returns what they compare with, for
+	 * open(), and what begin() is to know of them: a list that a plan can
+	 * keep.  NULL for a source that uses none.
+	 */
+	List	   *(*use_conditions) (Oid funcid, List *args, Index rti, List *conditions,
+								   List **used);
+
+	/*
 	 * Prepares to answer calls of the function, under a snapshot that
 	 * outlives the source, in the current memory context.  The columns, by
 	 * their numbers, are those that will be looked at, in the order in which
 	 * next() stores them; NULL for all of the row type.  Checks the caller's
 	 * rights on them.
 	 */
-	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
+	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+						   const List *used);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call:
 	 * those of the function, and behind them those of the conditions that
-	 * were taken.
+	 * were taken or are used.
 	 */
 	void		(*open) (TupleSource *source, const NullableDatum *args, int nargs);
 
