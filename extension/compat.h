@@ -64,6 +64,19 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define SO_NONE 0
 #endif
 
+/*
+ * What heap_fetch.c and read_ahead.c take from the inside of the server is known up
+ * to 19.  A later one reads rows by index_getnext_slot(), and nothing ahead, until
+ * somebody has looked at these: that index_getnext_tid() and heap_hot_search_buffer()
+ * still do together what heapam_index_fetch_tuple() does; ReadRecentBuffer() and
+ * StrategySyncStart(); and currPos of a B-tree scan's BTScanOpaque (currPage,
+ * firstItem, lastItem, itemIndex, items[].heapTid).  Where the server itself reads
+ * ahead in index scans, drop read_ahead.c.
+ */
+#if PG_VERSION_NUM >= 200000 && !defined(CATALOGUE_PLAIN_HEAP_FETCH)
+#define CATALOGUE_PLAIN_HEAP_FETCH
+#endif
+
 /* 19: pruning a page that is read may also mark it all-visible. */
 #include "access/heapam.h"
 #if PG_VERSION_NUM < 190000

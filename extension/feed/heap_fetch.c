@@ -18,8 +18,27 @@
  * Lifetime: the array is the backend's, 48 kB for all tables.  An entry that is
  * wrong costs a look at one buffer header.  Pins belong to the current resource
  * owner.
+ *
+ * All this leans on the inside of the server.  Where that is unknown (compat.h), or
+ * with -DCATALOGUE_PLAIN_HEAP_FETCH, rows come by the server's own call.
  */
 #include "feed/heap_fetch.h"
+
+#ifdef CATALOGUE_PLAIN_HEAP_FETCH
+
+void
+catalogue_heap_fetch_begin(void)
+{
+}
+
+bool
+catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+							ReadAheadScan *ahead)
+{
+	return index_getnext_slot(scan, direction, slot);
+}
+
+#else
 
 #include "access/heapam.h"
 #include "access/relscan.h"
@@ -134,3 +153,5 @@ read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead)
 
 	return entry->buffer;
 }
+
+#endif							/* CATALOGUE_PLAIN_HEAP_FETCH */

@@ -27,7 +27,9 @@
 
 #define BLOCKS_PER_SAMPLE 128
 
+#ifndef CATALOGUE_PLAIN_HEAP_FETCH
 static int64 blocks_read(void);
+#endif
 
 /* "rows_wanted" are all that can be asked for, the first one with them. */
 void
@@ -53,6 +55,8 @@ catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concu
 	ahead->last_block = InvalidBlockNumber;
 	ahead->unasked = InvalidBlockNumber;
 }
+
+#ifndef CATALOGUE_PLAIN_HEAP_FETCH
 
 /* Asks for the blocks behind the entry that the scan has just returned. */
 void
@@ -119,3 +123,5 @@ blocks_read(void)
 {
 	return pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
 }
+
+#endif							/* CATALOGUE_PLAIN_HEAP_FETCH */
