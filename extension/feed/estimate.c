@@ -42,8 +42,11 @@ typedef struct Filieres
 
 static void read_filieres(const ChapterFeed *feed, Node *argument, Filieres *filieres);
 static void read_array(const ChapterFeed *feed, const Const *array, Filieres *filieres);
-static double relative_sizes(const ChapterFeed *feed, const ReferencePlan *plan,
-							 const Filieres *filieres);
+static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
+					   const Filieres *filieres);
+static void filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan,
+								  const Filieres *filieres, VariableStatData *vardata,
+								  Selectivity *any, Selectivity *named);
 static void read_table_size(Oid relid, double *rows, double *pages);
 static Oid	equality_operator(const ChapterFeed *feed, const ReferencePlan *plan);
 static double requested_rows(List *args);
@@ -67,9 +70,7 @@ catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	read_filieres(feed, linitial(args), &filieres);
 
 	if (estimate->rows <= 0)
-		estimate->rows = clamp_row_est(Min(requested_rows(args),
-										   plan.rows * filieres.number *
-										   relative_sizes(feed, &plan, &filieres)));
+		estimate->rows = clamp_row_est(Min(requested_rows(args), all_rows(feed, &plan, &filieres)));
 	set_cost(feed, &plan, filieres.number, estimate);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan.depends_on_role;
@@ -135,38 +136,62 @@ read_array(const ChapterFeed *feed, const Const *array, Filieres *filieres)
 	array_free_iterator(iterator);
 }
 
-/* The average size of filières, of that of the filière which the reference plan expects. */
+/*
+ * The chapters of all filières of a call.
+ *
+ * The reference plan is for any filière.  Where some are named, the table's statistics
+ * say how many chapters these have, of what any has.  A partitioned table's plan
+ * expects a filière to be in every partition, so its rows are not taken, if there are
+ * statistics of the table as a whole.
+ */
 static double
-relative_sizes(const ChapterFeed *feed, const ReferencePlan *plan, const Filieres *filieres)
+all_rows(const ChapterFeed *feed, const ReferencePlan *plan, const Filieres *filieres)
 {
 	RelOptInfo	rel = {.type = T_RelOptInfo};
 	VariableStatData vardata = {.rel = &rel};
-	Oid			opno = equality_operator(feed, plan);
-	Oid			collation = get_typcollation(feed->filiere.oid);
-	double		sum = 0;
-	double		any;
+	bool		partitioned = get_rel_relkind(feed->relid) == RELKIND_PARTITIONED_TABLE;
+	double		rows = plan->rows;
 	double		pages;
-
-	if (filieres->nvalues == 0)
-		return 1;
 
 	read_table_size(feed->relid, &rel.tuples, &pages);
 	vardata.statsTuple = catalogue_column_statistics(feed->relid, plan->filiere_attno);
-	if (!HeapTupleIsValid(vardata.statsTuple))
-		return 1;
-	vardata.freefunc = ReleaseSysCache;
-	vardata.acl_ok = catalogue_may_use_statistics(feed->relid, plan->filiere_attno);
-	get_atttypetypmodcoll(feed->relid, plan->filiere_attno, &vardata.vartype, &vardata.atttypmod,
+	if (HeapTupleIsValid(vardata.statsTuple))
+	{
+		Selectivity any;
+		Selectivity named;
+
+		vardata.freefunc = ReleaseSysCache;
+		vardata.acl_ok = catalogue_may_use_statistics(feed->relid, plan->filiere_attno);
+		filiere_selectivities(feed, plan, filieres, &vardata, &any, &named);
+		if (partitioned && rel.tuples > 1)
+			rows = rel.tuples * named;
+		else if (any > 0)
+			rows *= named / any;
+		ReleaseVariableStats(vardata);
+	}
+
+	return rows * filieres->number;
+}
+
+/* Of any filière, and of those that are named, on an average. */
+static void
+filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan, const Filieres *filieres,
+					  VariableStatData *vardata, Selectivity *any, Selectivity *named)
+{
+	Oid			opno = equality_operator(feed, plan);
+	Oid			collation;
+	Selectivity sum = 0;
+
+	get_atttypetypmodcoll(feed->relid, plan->filiere_attno, &vardata->vartype, &vardata->atttypmod,
 						  &collation);
-	vardata.atttype = vardata.vartype;
+	vardata->atttype = vardata->vartype;
 
-	any = var_eq_non_const(&vardata, opno, collation, NULL, true, false);
+	*any = *named = var_eq_non_const(vardata, opno, collation, NULL, true, false);
 	for (int i = 0; i < filieres->nvalues; i++)
-		sum += var_eq_const(&vardata, opno, collation, filieres->values[i].value,
+		sum += var_eq_const(vardata, opno, collation, filieres->values[i].value,
 							filieres->values[i].isnull, true, false);
-	ReleaseVariableStats(vardata);
-
-	return any > 0 ? sum / filieres->nvalues / any : 1;
+	if (filieres->nvalues > 0)
+		*named = sum / filieres->nvalues;
 }
 
 /* As of the last VACUUM or ANALYZE; zero pages where that is not known. */

@@ -144,6 +144,21 @@ SELECT is(pg_temp.path('by_time.recent_chapters(7)'), '3 indexes, 3 scans', 'by 
 SELECT is(pg_temp.path('by_both.recent_chapters(7)'), '4 indexes, 2 scans', 'two levels: those of the filiere');
 SELECT is(pg_temp.path('by_both.recent_chapters(8)'), '4 indexes, 1 scans', 'two levels: the one of the filiere');
 SELECT pg_temp.check_pages(s) FROM unnest(ARRAY['by_hash', 'by_list', 'by_range', 'by_time', 'by_both', 'by_two', 'inherited']) AS s;
+-- The planner expects a filiere's chapters, 200 or 171 of them dated, and not as many of each partition.
+CREATE FUNCTION pg_temp.estimate(query text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+	RETURN (plan #>> '{0,Plan,Plan Rows}')::numeric;
+END $$;
+SELECT ok(pg_temp.estimate(format('SELECT id FROM %I.recent_chapters(7, NULL)', s)) BETWEEN 160 AND 210, format('%s: rows of a filiere', s))
+FROM unnest(ARRAY['by_hash', 'by_list', 'by_range', 'by_time', 'by_both', 'by_two']) AS s;
+PREPARE expected(integer) AS SELECT id FROM by_hash.recent_chapters($1, NULL);
+SET LOCAL plan_cache_mode = force_generic_plan;
+SELECT cmp_ok(pg_temp.estimate('EXECUTE expected(7)'), '=', 200::numeric, 'rows of any filiere');
+SELECT cmp_ok(pg_temp.estimate('SELECT id FROM by_hash.recent_chapters_any(ARRAY[7, 8], NULL)'), '=', 400::numeric, 'rows of two filieres');
+RESET plan_cache_mode;
 -- With two scans open at a time.
 SET LOCAL work_mem = '64kB';
 SELECT pg_temp.check_pages(s) FROM unnest(ARRAY['by_hash', 'by_time', 'by_both', 'by_two', 'inherited']) AS s;
