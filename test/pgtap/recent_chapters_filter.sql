@@ -1,3 +1,4 @@
+-- Not under debug_discard_caches: hundreds of calls of the feed.
 /*
  * A condition above recent_chapters: of a page it is a filter, of all chapters a
  * search, for which an index with its column beside the filiere is used.
