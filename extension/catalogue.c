@@ -18,6 +18,7 @@ int			catalogue_lookup_ttl = 600;
 int			catalogue_cache_size = 8192;
 bool		catalogue_notify_lookups = false;
 bool		catalogue_enable_stream = true;
+double		catalogue_read_ahead_latency = 0.05;
 bool		catalogue_skip_redundant_ri_triggers = true;
 
 void		_PG_init(void);
@@ -55,6 +56,14 @@ _PG_init(void)
 							 &catalogue_enable_stream,
 							 true,
 							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+
+	DefineCustomRealVariable("catalogue.read_ahead_latency",
+							 "Sets how long the read of a block must take for a page of chapters to be read ahead.",
+							 "0 reads ahead always, -1 never.",
+							 &catalogue_read_ahead_latency,
+							 0.05, -1, 1000,
+							 PGC_USERSET, GUC_UNIT_MS,
 							 NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("catalogue.skip_redundant_ri_triggers",

@@ -21,6 +21,7 @@ extern int	catalogue_lookup_ttl;	/* seconds; 0 turns the lookup cache off */
 extern int	catalogue_cache_size;	/* kilobytes a backend */
 extern bool catalogue_notify_lookups;
 extern bool catalogue_enable_stream;
+extern double catalogue_read_ahead_latency;
 extern bool catalogue_skip_redundant_ri_triggers;
 
 /* Each called once, while the library is loaded. */

@@ -71,6 +71,19 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	table_beginscan(rel, snapshot, nkeys, keys)
 #endif
 
+/*
+ * What heap_fetch.c and read_ahead.c take from the inside of the server is known up
+ * to 19.  A later one reads rows by index_getnext_slot(), and nothing ahead, until
+ * somebody has looked at these: that index_getnext_tid() and heap_hot_search_buffer()
+ * still do together what heapam_index_fetch_tuple() does; ReadRecentBuffer() and
+ * StrategySyncStart(); and currPos of a B-tree scan's BTScanOpaque (currPage,
+ * firstItem, lastItem, itemIndex, items[].heapTid).  Where the server itself reads
+ * ahead in index scans, drop read_ahead.c.
+ */
+#if PG_VERSION_NUM >= 200000 && !defined(CATALOGUE_PLAIN_HEAP_FETCH)
+#define CATALOGUE_PLAIN_HEAP_FETCH
+#endif
+
 /* 19: pruning a page that is read may also mark it all-visible. */
 #include "access/heapam.h"
 #if PG_VERSION_NUM < 190000
@@ -107,6 +120,36 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #else
 #define catalogue_column_is_not_null(tupdesc, attno) \
 	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
+#endif
+
+/* 16: a column map may leave out columns. */
+#include "access/attmap.h"
+#if PG_VERSION_NUM < 160000
+#define build_attrmap_by_name_if_req(indesc, outdesc, missing_ok) \
+	build_attrmap_by_name_if_req(indesc, outdesc)
+#endif
+
+/* 16: where a variable may be NULL is in the variable, not in its equivalence class. */
+#include "optimizer/paths.h"
+#if PG_VERSION_NUM < 160000
+#define get_eclass_for_sort_expr(root, expr, opfamilies, opcintype, collation, sortref, rel, create) \
+	get_eclass_for_sort_expr(root, expr, NULL, opfamilies, opcintype, collation, sortref, rel, create)
+#endif
+
+/* 18: orders are known by how values compare, not by a B-tree's strategy. */
+#if PG_VERSION_NUM < 180000
+#include "access/stratnum.h"
+#define COMPARE_GT BTGreaterStrategyNumber
+#endif
+
+/* 18: a generated column can be computed when it is read. */
+#if PG_VERSION_NUM >= 180000
+#include "catalog/pg_attribute.h"
+#include "rewrite/rewriteHandler.h"
+#define catalogue_column_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define catalogue_column_is_virtual(att) false
+#define build_generation_expression(rel, attno) NULL
 #endif
 
 /* 18: EXPLAIN's state and its output functions have headers of their own. */

@@ -32,7 +32,7 @@ INSERT INTO cours SELECT i, '00000000-0000-0000-0000-000000000002', date '2026-0
 FROM generate_series(1, 5) AS i;
 SELECT "Id", titre FROM recent_chapters(uuid '00000000-0000-0000-0000-000000000002', 2);
 SELECT "Id", titre FROM recent_chapters(filiere => '00000000-0000-0000-0000-000000000002', n => 2, before_id => 4);
-SELECT "Id" FROM recent_chapters(ARRAY['00000000-0000-0000-0000-000000000002']::uuid[], 2, 4::cle_de_cours);
+SELECT "Id" FROM recent_chapters_any(ARRAY['00000000-0000-0000-0000-000000000002']::uuid[], 2, 4::cle_de_cours);
 SELECT * FROM cached_lookups();
 SELECT nom FROM cached_lookups('00000000-0000-0000-0000-000000000001');
 
@@ -122,7 +122,7 @@ CREATE TABLE lecons (id uuid PRIMARY KEY, filiere_id types.niveau, created_at ti
 SELECT status, object FROM catalogue.attach(mapping => '{"chapters": {"relation": "lecons", "author": null}, "professors": null, "lookups": null}');
 INSERT INTO lecons VALUES ('00000000-0000-0000-0000-000000000001', 'L2', NULL);
 SELECT id FROM recent_chapters('L2'::types.niveau);
-SELECT id FROM recent_chapters('{L1,L2}'::types.niveau[]);
+SELECT id FROM recent_chapters_any('{L1,L2}'::types.niveau[]);
 
 RESET search_path;
 SET client_min_messages = warning;

@@ -50,7 +50,7 @@ WHERE object LIKE '%recent_chapters%';
 -- Signature and defaults.
 SELECT pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
 	p.provolatile, p.proparallel, p.proisstrict, p.prosecdef
-FROM pg_proc p WHERE p.proname = 'recent_chapters' AND p.pronamespace = 'feed'::regnamespace
+FROM pg_proc p WHERE p.proname LIKE 'recent_chapters%' AND p.pronamespace = 'feed'::regnamespace
 ORDER BY 1;
 
 /*
@@ -116,6 +116,11 @@ SELECT ids($$ recent_chapters('c') $$, $$ SELECT unnest(ARRAY[13, 12]) AS id $$)
 -- More than there are, and the greatest n.
 SELECT ids($$ recent_chapters('b', 1000) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
 SELECT ids($$ recent_chapters('b', 2147483647) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
+-- All of them.
+SELECT ids($$ recent_chapters('b', NULL) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
+SELECT ids($$ recent_chapters('a', n => NULL, before_id => 2) $$, $$ SELECT unnest(ARRAY[-5, 1, 7, 6, 4]) AS id $$);
+SELECT ids($$ recent_chapters_any(ARRAY['b', 'c'], NULL) $$, $$ SELECT unnest(ARRAY[11, 9, 13, 12, 10]) AS id $$);
+SELECT ids($$ recent_chapters('b', 9223372036854775807) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
 -- The default of n is 100; there are 50.
 SELECT count(*) FROM recent_chapters('other-7');
 -- Nothing.
@@ -167,6 +172,13 @@ SELECT ids($$ recent_chapters('c', before_at => '2024-01-02 10:00') $$,
 	$$ SELECT unnest(ARRAY[13, 12]) AS id $$);
 SELECT ids($$ recent_chapters('a', 0, before_at => 'infinity') $$, $$ SELECT 1 AS id WHERE false $$);
 
+-- With both, the chapter before_id decides while it exists: its time at full
+-- precision, whatever became of it in the client.
+SELECT ids($$ recent_chapters('a', 3, 5, '2024-01-02 10:00') $$, $$ SELECT unnest(ARRAY[3, 2, -5]) AS id $$);
+SELECT ids($$ recent_chapters('a', 3, 5, '2020-01-01') $$, $$ SELECT unnest(ARRAY[3, 2, -5]) AS id $$);
+SELECT ids($$ recent_chapters('a', 3, 6, '2020-01-01') $$, $$ SELECT unnest(ARRAY[4]) AS id $$);
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b'], 3, 5, '2024-01-02 10:00') $$, $$ SELECT unnest(ARRAY[9, 3, 2]) AS id $$);
+
 -- A position that no chapter has, or one of another filiere, is a position.
 SELECT ids($$ recent_chapters('a', 3, before_id => 1000000, before_at => '2024-01-02 10:00') $$,
 	$$ SELECT unnest(ARRAY[3, 2, -5]) AS id $$);
@@ -184,43 +196,43 @@ ROLLBACK;
 --
 -- Several filieres
 --
-SELECT id, filiere, created_at FROM recent_chapters(ARRAY['a', 'b', 'c']);
-SELECT ids($$ recent_chapters(ARRAY['a', 'b', 'c']::varchar[], 5) $$, $$ SELECT id FROM chapters
+SELECT id, filiere, created_at FROM recent_chapters_any(ARRAY['a', 'b', 'c']);
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b', 'c']::varchar[], 5) $$, $$ SELECT id FROM chapters
 	WHERE filiere IN ('a', 'b', 'c') ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 5 $$);
-SELECT ids($$ recent_chapters(ARRAY['b']::varchar[]) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
+SELECT ids($$ recent_chapters_any(ARRAY['b']::varchar[]) $$, $$ SELECT unnest(ARRAY[11, 9, 10]) AS id $$);
 -- Duplicates, NULLs and unknown ones change nothing.
-SELECT ids($$ recent_chapters(ARRAY['b', NULL, 'b', 'unknown', 'c', 'b', NULL]::varchar[]) $$,
+SELECT ids($$ recent_chapters_any(ARRAY['b', NULL, 'b', 'unknown', 'c', 'b', NULL]::varchar[]) $$,
 	$$ SELECT unnest(ARRAY[11, 9, 13, 12, 10]) AS id $$);
-SELECT ids($$ recent_chapters(ARRAY[['c', 'b'], ['b', NULL]]::varchar[]) $$,
+SELECT ids($$ recent_chapters_any(ARRAY[['c', 'b'], ['b', NULL]]::varchar[]) $$,
 	$$ SELECT unnest(ARRAY[11, 9, 13, 12, 10]) AS id $$);
-SELECT ids($$ recent_chapters('[5:6]={b,c}'::varchar[]) $$,
+SELECT ids($$ recent_chapters_any('[5:6]={b,c}'::varchar[]) $$,
 	$$ SELECT unnest(ARRAY[11, 9, 13, 12, 10]) AS id $$);
-SELECT ids($$ recent_chapters('{}'::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
-SELECT ids($$ recent_chapters(NULL::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
-SELECT ids($$ recent_chapters(ARRAY[NULL]::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
-SELECT ids($$ recent_chapters(ARRAY['unknown', 'none']::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
-SELECT ids($$ recent_chapters(ARRAY['a', 'b']::varchar[], 0) $$, $$ SELECT 1 AS id WHERE false $$);
+SELECT ids($$ recent_chapters_any('{}'::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
+SELECT ids($$ recent_chapters_any(NULL::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
+SELECT ids($$ recent_chapters_any(ARRAY[NULL]::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
+SELECT ids($$ recent_chapters_any(ARRAY['unknown', 'none']::varchar[]) $$, $$ SELECT 1 AS id WHERE false $$);
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b']::varchar[], 0) $$, $$ SELECT 1 AS id WHERE false $$);
 -- All of them; what no filiere has between.
-SELECT ids($$ recent_chapters((SELECT array_agg(DISTINCT filiere) FROM chapters), 6000) $$,
+SELECT ids($$ recent_chapters_any((SELECT array_agg(DISTINCT filiere) FROM chapters), 6000) $$,
 	$$ SELECT id FROM chapters ORDER BY created_at DESC NULLS LAST, id DESC $$) IS NOT NULL AS all_alike;
 -- Pages: after each chapter in turn, two more.
-SELECT c.id AS before_id, ids(format('recent_chapters(ARRAY[''c'', ''a'', ''b'']::varchar[], 2, before_id => %s)', c.id),
+SELECT c.id AS before_id, ids(format('recent_chapters_any(ARRAY[''c'', ''a'', ''b'']::varchar[], 2, before_id => %s)', c.id),
 	format('SELECT id FROM (SELECT *, row_number() OVER w AS place FROM chapters WHERE filiere IN (''a'', ''b'', ''c'')
 		WINDOW w AS (ORDER BY created_at DESC NULLS LAST, id DESC)) AS ordered
 	WHERE place > %s ORDER BY place LIMIT 2', c.place))
 FROM (SELECT *, row_number() OVER (ORDER BY created_at DESC NULLS LAST, id DESC) AS place
 	FROM chapters WHERE filiere IN ('a', 'b', 'c')) AS c
 ORDER BY c.place;
-SELECT ids($$ recent_chapters(ARRAY['a', 'b', 'c']::varchar[], before_at => '2024-01-02 10:00') $$,
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b', 'c']::varchar[], before_at => '2024-01-02 10:00') $$,
 	$$ SELECT unnest(ARRAY[1, 7, 13, 12, 10, 6, 4]) AS id $$);
-SELECT ids($$ recent_chapters(ARRAY['a', 'b', 'c']::varchar[], 4, 9, '2024-01-02 10:00') $$,
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b', 'c']::varchar[], 4, 9, '2024-01-02 10:00') $$,
 	$$ SELECT unnest(ARRAY[3, 2, -5, 1]) AS id $$);
 
 --
 -- How it may be called
 --
 SELECT id FROM recent_chapters(n => 2, filiere => 'a');
-SELECT id FROM recent_chapters(filieres => ARRAY['b', 'c'], n => 2, before_id => 11);
+SELECT id FROM recent_chapters_any(filieres => ARRAY['b', 'c'], n => 2, before_id => 11);
 SELECT id FROM recent_chapters(before_at => '2024-01-01', filiere => 'a');
 SELECT (recent_chapters('b', 2)).titre;
 SELECT recent_chapters('b', 2);
@@ -230,22 +242,33 @@ SELECT count(*) FROM recent_chapters('a');
 SELECT EXISTS (SELECT FROM recent_chapters('a')) AS any, EXISTS (SELECT FROM recent_chapters('unknown')) AS none;
 SELECT tableoid FROM recent_chapters('a', 1);	-- a row type has no system columns
 
+-- From drivers: a list of no known type, and whole numbers as they come.
+PREPARE untyped AS SELECT id FROM recent_chapters_any($1, 2);
+EXECUTE untyped('{b,c}');
+PREPARE as_bigint(text, bigint, bigint) AS SELECT id FROM recent_chapters($1, $2, before_id => $3);
+EXECUTE as_bigint('a', 2, 2);
+EXECUTE as_bigint('a', 2, -5);
+PREPARE as_smallint(text, smallint, smallint) AS SELECT id FROM recent_chapters($1, $2, before_id => $3);
+EXECUTE as_smallint('a', 2, 2);
+-- An id beyond those of the column's type is one that no chapter has.
+SELECT ids($$ recent_chapters('a', 3, 5000000000, '2024-01-02 10:00') $$, $$ SELECT unnest(ARRAY[3, 2, -5]) AS id $$);
+SELECT ids($$ recent_chapters('a', 3, -5000000000, '2024-01-02 10:00') $$, $$ SELECT unnest(ARRAY[1, 7, 6]) AS id $$);
+SELECT ids($$ recent_chapters_any(ARRAY['a', 'b'], 3, 5000000000, '2024-01-02 10:00') $$, $$ SELECT unnest(ARRAY[9, 3, 2]) AS id $$);
+
 --
 -- Errors
 --
-SELECT error_of($$ SELECT * FROM recent_chapters('a', NULL) $$);
+SELECT error_of($$ SELECT * FROM recent_chapters('a', before_id => 5000000000) $$);
 SELECT error_of($$ SELECT * FROM recent_chapters('a', -1) $$);
 SELECT error_of($$ SELECT * FROM recent_chapters('a', -2147483648) $$);
 SELECT error_of($$ SELECT * FROM recent_chapters('a', before_id => 424242) $$);
-SELECT error_of($$ SELECT * FROM recent_chapters(ARRAY['a', 'b'], NULL) $$);
-SELECT error_of($$ SELECT * FROM recent_chapters(ARRAY['a', 'b'], -1) $$);
-SELECT error_of($$ SELECT * FROM recent_chapters(ARRAY['a', 'b'], before_id => 424242) $$);
+SELECT error_of($$ SELECT * FROM recent_chapters_any(ARRAY['a', 'b'], -1) $$);
+SELECT error_of($$ SELECT * FROM recent_chapters_any(ARRAY['a', 'b'], before_id => 424242) $$);
 -- The arguments are wrong whatever else they say.
-SELECT error_of($$ SELECT * FROM recent_chapters(NULL::varchar, NULL) $$);
+SELECT error_of($$ SELECT * FROM recent_chapters(NULL::varchar, -1) $$);
 SELECT error_of($$ SELECT * FROM recent_chapters('unknown', -1) $$);
-SELECT error_of($$ SELECT * FROM recent_chapters('{}'::varchar[], -1) $$);
+SELECT error_of($$ SELECT * FROM recent_chapters_any('{}'::varchar[], -1) $$);
 -- The same from the other ways to run a call.
-SELECT error_of($$ SELECT recent_chapters('a', NULL) $$);
 SELECT error_of($$ SELECT recent_chapters('a', -1) $$);
 SELECT error_of($$ SELECT recent_chapters('a', before_id => 424242) $$);
 SET catalogue.enable_stream = off;
@@ -260,14 +283,14 @@ DECLARE c CURSOR FOR SELECT id FROM recent_chapters('a');
 FETCH 2 FROM c;
 SELECT 1 / 0;
 ROLLBACK;
-SELECT id FROM recent_chapters(ARRAY['a', 'b'], 2);
+SELECT id FROM recent_chapters_any(ARRAY['a', 'b'], 2);
 
 -- Not attached.
 SELECT count(*) FROM recent_chapters('a');
 BEGIN;
 DELETE FROM catalogue.attachment WHERE deleted_files = 'feed.deleted_files'::regclass;
 SELECT error_of($$ SELECT * FROM recent_chapters('a') $$);
-SELECT error_of($$ SELECT recent_chapters(ARRAY['a']) $$);
+SELECT error_of($$ SELECT recent_chapters_any(ARRAY['a']) $$);
 ROLLBACK;
 SELECT count(*) FROM recent_chapters('a');
 SELECT count(*) > 0 AS detached FROM catalogue.detach();
@@ -286,8 +309,13 @@ ALTER TABLE chapters RENAME created_at TO published_at;
 SELECT error_of($$ SELECT * FROM recent_chapters('a') $$);
 ROLLBACK;
 BEGIN;
-ALTER TABLE chapters ALTER id TYPE bigint;
+ALTER TABLE chapters ALTER id TYPE numeric;
 SELECT error_of($$ SELECT * FROM recent_chapters('a') $$);
+ROLLBACK;
+-- The functions fit a column that was made wider.
+BEGIN;
+ALTER TABLE chapters ALTER id TYPE bigint;
+SELECT id FROM recent_chapters('a', 2, before_id => 2);
 ROLLBACK;
 SELECT count(*) FROM recent_chapters('a');
 
@@ -321,6 +349,7 @@ CREATE FUNCTION read_pages(schema text) RETURNS TABLE (filieres text, pages inte
 LANGUAGE plpgsql AS $$
 DECLARE
 	type text;
+	function text;
 	argument text;
 	got text[];
 	page text[];
@@ -330,17 +359,17 @@ BEGIN
 	SELECT t.typname INTO type FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 	WHERE a.attrelid = format('%I.chapters', schema)::regclass AND a.attname = 'filiere';
 
-	FOR filieres, argument IN EXECUTE format(
-		'SELECT ''one'', format(''%%L::%2$s'', min(filiere::text)) FROM %1$I.chapters
+	FOR filieres, function, argument IN EXECUTE format(
+		'SELECT ''one'', ''recent_chapters'', format(''%%L::%2$s'', min(filiere::text)) FROM %1$I.chapters
 		UNION ALL
-		SELECT ''two'', format(''%%L::%2$s[]'', ARRAY[min(filiere::text), max(filiere::text)]) FROM %1$I.chapters',
+		SELECT ''two'', ''recent_chapters_any'', format(''%%L::%2$s[]'', ARRAY[min(filiere::text), max(filiere::text)]) FROM %1$I.chapters',
 		schema, type)
 	LOOP
 		got := '{}';
 		pages := 0;
 		LOOP
-			EXECUTE format('SELECT array_agg(id::text) FROM %I.recent_chapters(%s, 7, before_id => %L)',
-				schema, argument, got[cardinality(got)])
+			EXECUTE format('SELECT array_agg(id::text) FROM %I.%I(%s, 7, before_id => %L)',
+				schema, function, argument, got[cardinality(got)])
 			INTO page;
 			EXIT WHEN page IS NULL;
 			got := got || page;
@@ -352,7 +381,7 @@ BEGIN
 		rows := cardinality(got);
 		same := got = want;
 		streamed := false;
-		FOR line IN EXECUTE format('EXPLAIN SELECT id FROM %I.recent_chapters(%s, 7)', schema, argument) LOOP
+		FOR line IN EXECUTE format('EXPLAIN SELECT id FROM %I.%I(%s, 7)', schema, function, argument) LOOP
 			streamed := streamed OR line LIKE '%Index Cond%';
 		END LOOP;
 		RETURN NEXT;
@@ -370,6 +399,17 @@ SELECT make_typed('typed_varchar', 'varchar(40)', 'varchar(36)', 'timestamp(0)',
 SELECT * FROM read_pages('typed_varchar');
 SELECT make_typed('typed_smallint', 'numeric', 'smallint', 'timestamptz(3)', 'i / 7.0', 'i % 50');
 SELECT * FROM read_pages('typed_smallint');
+-- Whole numbers for a time too; the widest of each takes any.
+SELECT make_typed('typed_numbers', 'smallint', 'smallint', 'timestamp', 'i', 'i % 50');
+ALTER TABLE typed_numbers.chapters ALTER created_at TYPE integer USING extract(epoch FROM created_at) / 86400;
+SELECT count(*) > 0 AS attached FROM catalogue.attach('typed_numbers',
+	'{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}');
+SELECT pg_get_function_identity_arguments(p.oid) AS arguments FROM pg_proc p
+WHERE p.proname LIKE 'recent_chapters%' AND p.pronamespace = 'typed_numbers'::regnamespace ORDER BY 1;
+SELECT * FROM read_pages('typed_numbers');
+SELECT count(*) AS of_a_filiere_beyond FROM typed_numbers.recent_chapters(5000000000);
+SELECT count(*) AS of_one_beyond FROM typed_numbers.recent_chapters_any(ARRAY[7, 5000000000, 7]);
+SELECT count(*) AS older_than_a_time_beyond FROM typed_numbers.recent_chapters(7, before_at => 5000000000);
 SELECT make_typed('typed_char', 'integer', 'char(12)', 'timestamp', 'i', '''f'' || i % 50');
 SELECT * FROM read_pages('typed_char');
 SELECT make_typed('typed_collate', 'text COLLATE "POSIX"', 'text COLLATE "POSIX"', 'timestamp', 'md5(i::text)', '''f'' || i % 50');
@@ -382,14 +422,14 @@ SELECT make_typed('typed_domain', 'integer', 'feed.code', 'timestamp', 'i', '''f
 SELECT count(*), array_agg(id) = (SELECT array_agg(id ORDER BY created_at DESC NULLS LAST, id DESC)
 	FROM typed_domain.chapters WHERE filiere = 'f7') AS same
 FROM typed_domain.recent_chapters('f7'::feed.code);
-SELECT count(*) FROM typed_domain.recent_chapters(ARRAY['f7', 'f8']::feed.code[]);
+SELECT count(*) FROM typed_domain.recent_chapters_any(ARRAY['f7', 'f8']::feed.code[]);
 SELECT make_typed('typed_enum', 'integer', 'feed.level', 'timestamp', 'i', '(ARRAY[''L1'', ''L2'', ''L3''])[1 + i % 3]::feed.level');
 SELECT count(*), array_agg(id) = (SELECT array_agg(id ORDER BY created_at DESC NULLS LAST, id DESC)
 	FROM typed_enum.chapters WHERE filiere = 'L2') AS same
 FROM typed_enum.recent_chapters('L2'::feed.level, 10000);
 SELECT count(*), array_agg(id) = (SELECT array_agg(id ORDER BY created_at DESC NULLS LAST, id DESC)
 	FROM typed_enum.chapters WHERE filiere IN ('L1', 'L3')) AS same
-FROM typed_enum.recent_chapters(ARRAY['L1', 'L3']::feed.level[], 10000);
+FROM typed_enum.recent_chapters_any(ARRAY['L1', 'L3']::feed.level[], 10000);
 
 -- Names that need quotes.
 CREATE SCHEMA "Été";
@@ -402,7 +442,7 @@ SELECT status, object FROM catalogue.attach('Été', '{"chapters": {"relation": 
 	"id": "N°", "filiere": "Filière", "created_at": "créé le", "author": null}}')
 WHERE object LIKE '%recent_chapters%';
 SELECT * FROM "Été".recent_chapters('f7', 2, before_id => 2907);
-SELECT "N°" FROM "Été".recent_chapters(ARRAY['f7', 'f8'], 3);
+SELECT "N°" FROM "Été".recent_chapters_any(ARRAY['f7', 'f8'], 3);
 
 --
 -- Two schemas of one database do not see each other.
@@ -410,6 +450,6 @@ SELECT "N°" FROM "Été".recent_chapters(ARRAY['f7', 'f8'], 3);
 SELECT array_agg(id) FROM typed_text.recent_chapters('a');
 SELECT count(*) FROM typed_bigint.recent_chapters(7) AS t, recent_chapters('a') AS f;
 
-DROP SCHEMA "Été", typed_bigint, typed_uuid, typed_text, typed_varchar, typed_smallint, typed_char,
+DROP SCHEMA "Été", typed_bigint, typed_uuid, typed_text, typed_varchar, typed_smallint, typed_numbers, typed_char,
 	typed_collate, typed_domain, typed_enum CASCADE;
 DROP SCHEMA feed CASCADE;

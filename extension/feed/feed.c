@@ -11,6 +11,8 @@
  */
 #include "feed/feed.h"
 
+#include "feed/feed_order.h"
+
 #include "names.h"
 #include "query.h"
 
@@ -36,7 +38,9 @@ static ChapterFeed *current_feed(Oid funcid);
 static void drop_stale_feeds(void);
 static void read_feed(CachedThing *thing, void *funcid);
 static void read_types(ChapterFeed *feed);
-static ColumnType column_type(Oid relid, const char *column);
+static Oid	column_type(Oid relid, const char *column);
+static Oid	widest_type(Oid type);
+static ValueType value_type(Oid type);
 pg_noreturn static void report_misfit(const ChapterFeed *feed);
 
 /*
@@ -141,11 +145,12 @@ read_feed(CachedThing *thing, void *funcid)
 	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));
 	feed->relation = catalogue_qualified_relation_name(feed->relid);
 	read_types(feed);
+	feed->order_by = catalogue_feed_order_by(feed);
 
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The types of a feed: the table's, which the function must have been declared with. */
+/* The types of a feed: those for the table's, which the function must have been declared with. */
 static void
 read_types(ChapterFeed *feed)
 {
@@ -153,9 +158,11 @@ read_types(ChapterFeed *feed)
 	Oid		   *argtypes;
 	int			nargs;
 
-	feed->filiere = column_type(feed->relid, attachment->chapters_filiere);
-	feed->id = column_type(feed->relid, attachment->chapters_id);
-	feed->created_at = column_type(feed->relid, attachment->chapters_created_at);
+	feed->created_at_column_type = column_type(feed->relid, attachment->chapters_created_at);
+	feed->filiere = value_type(widest_type(column_type(feed->relid, attachment->chapters_filiere)));
+	feed->id_column_type = column_type(feed->relid, attachment->chapters_id);
+	feed->id = value_type(widest_type(feed->id_column_type));
+	feed->created_at = value_type(widest_type(feed->created_at_column_type));
 
 	get_func_signature(feed->funcid, &argtypes, &nargs);
 	if (nargs != ARG_COUNT ||
@@ -169,15 +176,50 @@ read_types(ChapterFeed *feed)
 	feed->several = feed->argument_type != feed->filiere.oid;
 }
 
-/* What a column's values are; a domain's are those of its base type. */
-static ColumnType
+/* A column's type; of a domain, its base type. */
+static Oid
 column_type(Oid relid, const char *column)
 {
-	AttrNumber	attnum = catalogue_column_number(relid, column);
-	ColumnType	type;
+	return getBaseType(get_atttype(relid, catalogue_column_number(relid, column)));
+}
 
-	type.oid = getBaseType(get_atttype(relid, attnum));
-	get_typlenbyvalalign(type.oid, &type.len, &type.byval, &type.align);
+/* An argument's type for a column's, as catalogue.widest_type() has it for attach(). */
+static Oid
+widest_type(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+			return INT8OID;
+		case VARCHAROID:
+			return TEXTOID;
+		default:
+			return type;
+	}
+}
+
+/* A column's value as its argument has it. */
+Datum
+catalogue_feed_widen(Datum value, Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return Int64GetDatum(DatumGetInt16(value));
+		case INT4OID:
+			return Int64GetDatum(DatumGetInt32(value));
+		default:
+			return value;
+	}
+}
+
+static ValueType
+value_type(Oid oid)
+{
+	ValueType	type = {.oid = oid};
+
+	get_typlenbyvalalign(oid, &type.len, &type.byval, &type.align);
 
 	return type;
 }
@@ -195,28 +237,32 @@ report_misfit(const ChapterFeed *feed)
 
 /*
  * Prepares a query for as long as a memory context.  Its parameters are those of
- * catalogue_feed_params(): $1 filière or filières, $2 n, $3 before_at, $4 before_id.
+ * catalogue_feed_params(): $1 filière or filières, $2 n, $3 before_at, $4 before_id;
+ * with a filter, $5 its value.
  */
 SPIPlanPtr
 catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt, Oid filiere_type,
-					   const char *query)
+					   Oid filter_type, const char *query, int cursor_options)
 {
-	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	Oid			argtypes[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid, filter_type};
+	int			nargs = OidIsValid(filter_type) ? 5 : 4;
 	SPIPlanPtr	plan;
 
 	SPI_connect();
-	plan = catalogue_prepare(cxt, query, lengthof(argtypes), argtypes, 0);
+	plan = catalogue_prepare(cxt, query, nargs, argtypes, cursor_options);
 	SPI_finish();
 
 	return plan;
 }
 
+/* The values of such a query's parameters, in the current memory context. */
 ParamListInfo
 catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere, int64 n,
 					  const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	const Oid	types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	const NullableDatum values[] = {*filiere, {.value = Int64GetDatum(n)}, *before_at, *before_id};
+	const NullableDatum limit = {.value = Int64GetDatum(n), .isnull = n == ALL_CHAPTERS};
+	const NullableDatum values[] = {*filiere, limit, *before_at, *before_id};
 
 	return catalogue_make_params(lengthof(types), types, values);
 }

@@ -12,7 +12,9 @@
 #include "attachment.h"
 #include "query.h"
 
-/* Arguments of recent_chapters(). */
+#include "access/attnum.h"
+
+/* Arguments of recent_chapters() and recent_chapters_any(). */
 enum
 {
 	ARG_FILIERE,
@@ -22,14 +24,24 @@ enum
 	ARG_COUNT
 };
 
-/* A column's type; of a domain, its base type. */
-typedef struct ColumnType
+typedef struct ValueType
 {
 	Oid			oid;
 	int16		len;
 	bool		byval;
 	char		align;
-} ColumnType;
+} ValueType;
+
+/* column = value, where the column belongs to an index that serves with it. */
+typedef struct PageFilter
+{
+	AttrNumber	attno;			/* 0 for none */
+	Oid			opno;
+	Oid			type;			/* of the value */
+} PageFilter;
+
+/* n of a call that asks for all chapters. */
+#define ALL_CHAPTERS PG_INT64_MAX
 
 typedef struct ChapterFeed
 {
@@ -40,10 +52,19 @@ typedef struct ChapterFeed
 	Oid			relid;
 	char	   *relation;		/* its qualified name, quoted */
 	bool		several;		/* takes an array of filières */
-	ColumnType	filiere;
-	ColumnType	id;
-	ColumnType	created_at;
+
+	/*
+	 * What the arguments' values are, which can be wider than the columns';
+	 * an array's elements.
+	 */
+	ValueType	filiere;
+	ValueType	id;
+	ValueType	created_at;
 	Oid			argument_type;	/* filiere's type, or its array type */
+	Oid			created_at_column_type;
+	Oid			id_column_type;
+
+	char	   *order_by;		/* the feed's order in SQL */
 
 	/* Each belongs to one module, and is NULL until it is needed. */
 	struct CachedReferencePlan *reference;	/* reference_plan.c */
@@ -53,9 +74,11 @@ typedef struct ChapterFeed
 
 extern ChapterFeed *catalogue_feed_pin(CachedPin *pin, Oid funcid);
 extern SPIPlanPtr catalogue_feed_prepare(const ChapterFeed *feed, MemoryContext cxt,
-										 Oid filiere_type, const char *query);
+										 Oid filiere_type, Oid filter_type, const char *query,
+										 int cursor_options);
 extern ParamListInfo catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere,
 										   int64 n, const NullableDatum *before_at,
 										   const NullableDatum *before_id);
+extern Datum catalogue_feed_widen(Datum value, Oid type);
 
 #endif							/* CATALOGUE_FEED_H */

@@ -18,8 +18,27 @@
  * Lifetime: the array is the backend's, 48 kB for all tables.  An entry that is
  * wrong costs a look at one buffer header.  Pins belong to the current resource
  * owner.
+ *
+ * All this leans on the inside of the server.  Where that is unknown (compat.h), or
+ * with -DCATALOGUE_PLAIN_HEAP_FETCH, rows come by the server's own call.
  */
 #include "feed/heap_fetch.h"
+
+#ifdef CATALOGUE_PLAIN_HEAP_FETCH
+
+void
+catalogue_heap_fetch_begin(void)
+{
+}
+
+bool
+catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+							ReadAheadScan *ahead)
+{
+	return index_getnext_slot(scan, direction, slot);
+}
+
+#else
 
 #include "access/heapam.h"
 #include "access/relscan.h"
@@ -42,7 +61,7 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
-static Buffer read_block(Relation rel, BlockNumber block);
+static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
 
 /* To be called before rows are fetched: discards what has been remembered for too long. */
 void
@@ -61,10 +80,11 @@ catalogue_heap_fetch_begin(void)
  * index_getnext_slot() for a heap and an MVCC snapshot: the next row that the
  * scan's snapshot sees, stored in a slot of the heap's kind; false at the end.
  * The slot has the only pin, and keeps it until it is cleared or takes the
- * next row.
+ * next row.  "ahead" is NULL for one row that is looked up.
  */
 bool
-catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot)
+catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+							ReadAheadScan *ahead)
 {
 	Relation	rel = scan->heapRelation;
 	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
@@ -74,12 +94,16 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 
 	while ((tid = index_getnext_tid(scan, direction)) != NULL)
 	{
-		Buffer		buffer = read_block(rel, ItemPointerGetBlockNumber(tid));
+		Buffer		buffer;
 		Buffer		vmbuffer = InvalidBuffer;
 		bool		found;
 		bool		all_dead;
 
 		CHECK_FOR_INTERRUPTS();
+
+		if (ahead != NULL && ahead->shared->reads_are_slow)
+			catalogue_read_ahead(ahead, scan, direction);
+		buffer = read_block(rel, ItemPointerGetBlockNumber(tid), ahead);
 
 		heap_page_prune_opt(rel, buffer, &vmbuffer, false);
 		if (BufferIsValid(vmbuffer))
@@ -108,7 +132,7 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 
 /* ReadBuffer(), which first looks in the buffer that held the block last. */
 static Buffer
-read_block(Relation rel, BlockNumber block)
+read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead)
 {
 	RememberedBlock *entry = &remembered[(RelationGetRelid(rel) + block) % REMEMBERED_BLOCKS];
 
@@ -124,7 +148,10 @@ read_block(Relation rel, BlockNumber block)
 	entry->buffer = InvalidBuffer;	/* in case of an ERROR */
 	entry->relid = RelationGetRelid(rel);
 	entry->block = block;
-	entry->buffer = ReadBuffer(rel, block);
+	entry->buffer = ahead != NULL ? catalogue_read_ahead_block(ahead, rel, block)
+		: ReadBuffer(rel, block);
 
 	return entry->buffer;
 }
+
+#endif							/* CATALOGUE_PLAIN_HEAP_FETCH */

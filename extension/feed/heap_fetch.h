@@ -5,13 +5,13 @@
 #ifndef CATALOGUE_HEAP_FETCH_H
 #define CATALOGUE_HEAP_FETCH_H
 
-#include "catalogue.h"
+#include "feed/read_ahead.h"
 
 #include "access/genam.h"
 #include "executor/tuptable.h"
 
 extern void catalogue_heap_fetch_begin(void);
 extern bool catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction,
-										TupleTableSlot *slot);
+										TupleTableSlot *slot, ReadAheadScan *ahead);
 
 #endif							/* CATALOGUE_HEAP_FETCH_H */

@@ -2,9 +2,9 @@
  * index_scan.c
  *		Ordered index scans: one for each filière, merged.
  *
- * Several filières are one ordered scan each, merged through the server's
- * binary heap: n + k index entries are read for n rows of k filières, where a
- * single query with = ANY reads every chapter of all of them.
+ * Several filières are one ordered scan each (filiere_scan.c), merged through the
+ * server's binary heap: n + k index entries are read for n rows of k filières,
+ * where a single query with = ANY reads every chapter of all of them.
  *
  * Lifetime: everything is allocated in the context that is current at begin;
  * index scans and buffer pins belong to the current resource owner, so that an
@@ -12,353 +12,293 @@
  */
 #include "feed/index_scan.h"
 
-#include "feed/heap_fetch.h"
+#include "feed/filiere_scan.h"
+#include "feed/pruning.h"
 
-#include "access/genam.h"
-#include "access/nbtree.h"
-#include "access/tableam.h"
+#include <limits.h>
+
 #include "lib/binaryheap.h"
-#include "port/pg_bitutils.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/sortsupport.h"
+#include "utils/typcache.h"
 
-/* What a B-tree scan allocates, about. */
-#define SCAN_BYTES (32 * 1024)
-
-/* One filière's scan. */
-typedef struct FiliereScan
-{
-	Datum		filiere;
-	ChapterKeyRange range;
-	IndexScanDesc scan;			/* NULL between ranges, and at the end */
-	TupleTableSlot *slot;		/* current row */
-	bool		undated;
-	Datum		created_at;		/* of the current row, in the slot's memory */
-	Datum		id;
-} FiliereScan;
+/* So many filières without chapters, one after the other, and the next ones are searched for. */
+#define MISSING_IN_A_ROW 2
 
 struct ChapterScan
 {
-	Relation	rel;
-	Relation	index;
-	Snapshot	snapshot;
+	ScanPool   *pool;
+	ScanTargets *targets;
+	const ChapterFeed *feed;
 	const ReferencePlan *plan;
-	const ChapterPosition *position;
-	MemoryContext scan_cxt;		/* of scan keys and the index AM's states */
-	FiliereScan *filieres;
-	int			nfilieres;
-	binaryheap *heap;			/* of filières that have a current row; NULL
-								 * for one */
+	FiliereScan *single;		/* the scan, if there is just one */
+	binaryheap *heap;			/* else those that have a current row */
+	List	   *found;			/* of FiliereScan *, those that have chapters */
+	FiliereScan *spare;			/* allocated, and not among them */
 	FiliereScan *last_returned; /* to be advanced before the next row is
 								 * returned */
+	int			nmerged;
 	SortSupportData by_created_at;
 	SortSupportData by_id;
-	uint64		rows_read;
 };
 
-static int	sort_and_unique(Relation index, Datum *filieres, int nfilieres);
-static int	compare_filieres(const void *a, const void *b, void *index);
-static bool start_range(ChapterScan *scan, FiliereScan *filiere);
-static void init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument);
-static void init_row_key(ScanKey key, Relation index, const ChapterPosition *position);
-static bool advance(ChapterScan *scan, FiliereScan *filiere);
-static void start_merge(ChapterScan *scan);
-static MemoryContext merged_scans_context(int nscans);
-static void init_descending(SortSupport ssup, Relation index, AttrNumber attno);
-static bool advance_merged(ChapterScan *scan, FiliereScan *filiere);
+static void advance_last_returned(ChapterScan *scan);
+static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
+static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
+static int	compare_filieres(const void *a, const void *b, void *order);
+static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
+static void start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static bool add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets);
+static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
 /*
  * Begins to read the chapters of some filières after a position.
  *
  * "filieres" are values without NULLs, which may repeat; the array is sorted
- * in place.  All arguments must live as long as the scan.
+ * in place.  All arguments must live as long as the scan.  Blocks are read ahead
+ * for no more than "rows_wanted" rows.
  */
 ChapterScan *
-catalogue_feed_scan_begin(Relation rel, Relation index, Snapshot snapshot,
+catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
 						  const ReferencePlan *plan, const ChapterPosition *position,
-						  Datum *filieres, int nfilieres)
+						  Datum *filieres, int nfilieres, int64 rows_wanted)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
+	int		   *numbers = palloc(sizeof(int) * targets->ntargets);
 
-	scan->rel = rel;
-	scan->index = index;
-	scan->snapshot = snapshot;
+	scan->targets = targets;
+	scan->feed = feed;
 	scan->plan = plan;
-	scan->position = position;
-	scan->scan_cxt = CurrentMemoryContext;
+	nfilieres = sort_and_unique(scan, filieres, nfilieres);
 
-	scan->nfilieres = sort_and_unique(index, filieres, nfilieres);
-	scan->filieres = palloc0(sizeof(FiliereScan) * scan->nfilieres);
-	for (int i = 0; i < scan->nfilieres; i++)
+	if (nfilieres == 1)
+		scan->nmerged = catalogue_feed_prune(feed, plan, targets->rel, filieres[0], numbers);
+	if (scan->nmerged == 1)
 	{
-		scan->filieres[i].filiere = filieres[i];
-		scan->filieres[i].range = position->first_range;
-		scan->filieres[i].slot = table_slot_create(rel, NULL);
+		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, 1,
+												rows_wanted);
+		scan->single = palloc(sizeof(FiliereScan));
+		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0],
+									&targets->targets[numbers[0]]);
 	}
-	if (scan->nfilieres > 1)
-		start_merge(scan);
+	else
+	{
+		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position,
+												Min((int64) nfilieres * targets->ntargets, INT_MAX),
+												rows_wanted);
+		scan->nmerged = 0;
+		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
+		init_descending(scan, &scan->by_id, plan->id_attno);
+		start_merge(scan, filieres, nfilieres);
+	}
+	pfree(numbers);
 
 	return scan;
 }
 
 /*
- * The next chapter, in a slot of the table's kind that holds it until the next
+ * The next chapter, in a slot of its target's kind that holds it until the next
  * call; NULL at the end.
  *
  * The filière at the top of the heap advances only when the next row is
  * asked for, so that n rows cost n + k reads and not one more each.
  */
 TupleTableSlot *
-catalogue_feed_scan_next(ChapterScan *scan)
+catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 {
-	FiliereScan *filiere = scan->last_returned;
-
-	if (scan->heap == NULL)
-		return scan->nfilieres > 0 && advance(scan, scan->filieres) ? scan->filieres->slot : NULL;
+	FiliereScan *filiere = scan->single;
 
 	if (filiere != NULL)
 	{
-		if (advance_merged(scan, filiere))
-			binaryheap_replace_first(scan->heap, PointerGetDatum(filiere));
-		else
-			binaryheap_remove_first(scan->heap);
-		scan->last_returned = NULL;
+		if (!catalogue_feed_filiere_next(scan->pool, filiere))
+			return NULL;
 	}
-	if (binaryheap_empty(scan->heap))
-		return NULL;
+	else
+	{
+		advance_last_returned(scan);
+		if (binaryheap_empty(scan->heap))
+			return NULL;
+		filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+		scan->last_returned = filiere;
+	}
+	catalogue_feed_row_returned(scan->pool);
+	*target = filiere->target;
 
-	filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
-	scan->last_returned = filiere;
+	return catalogue_feed_filiere_row(scan->pool, filiere);
+}
 
-	return filiere->slot;
+static void
+advance_last_returned(ChapterScan *scan)
+{
+	if (scan->last_returned == NULL)
+		return;
+	if (next_merged(scan, scan->last_returned))
+		binaryheap_replace_first(scan->heap, PointerGetDatum(scan->last_returned));
+	else
+		binaryheap_remove_first(scan->heap);
+	scan->last_returned = NULL;
 }
 
 /* For EXPLAIN ANALYZE: index entries that led to a row. */
 uint64
 catalogue_feed_scan_rows_read(const ChapterScan *scan)
 {
-	return scan->rows_read;
+	return catalogue_feed_rows_read(scan->pool);
+}
+
+/* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
+uint64
+catalogue_feed_scan_blocks_ahead(const ChapterScan *scan)
+{
+	return catalogue_feed_blocks_ahead(scan->pool);
 }
 
 /* For EXPLAIN ANALYZE: scans that were merged. */
 int
 catalogue_feed_scan_merged(const ChapterScan *scan)
 {
-	return scan->nfilieres;
+	return scan->nmerged;
 }
 
 /* Releases pins and index scans; memory is freed with its context. */
 void
 catalogue_feed_scan_end(ChapterScan *scan)
 {
-	for (int i = 0; i < scan->nfilieres; i++)
-	{
-		ExecDropSingleTupleTableSlot(scan->filieres[i].slot);
-		if (scan->filieres[i].scan != NULL)
-			index_endscan(scan->filieres[i].scan);
-	}
+	catalogue_feed_end_scans(scan->pool);
 }
 
 /*
  * Sorting finds the filières that were named twice, and lets the scans
- * descend the index in its own order.
+ * descend the index from one end to the other.
  */
 static int
-sort_and_unique(Relation index, Datum *filieres, int nfilieres)
+sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres)
 {
+	TypeCacheEntry *type = lookup_type_cache(scan->feed->filiere.oid, TYPECACHE_LT_OPR);
+	SortSupportData order = {0};
 	int			nunique = 0;
 
 	if (nfilieres < 2)
 		return nfilieres;
 
-	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, index);
+	order.ssup_cxt = CurrentMemoryContext;
+	order.ssup_collation = column(scan, scan->plan->filiere_attno)->attcollation;
+	PrepareSortSupportFromOrderingOp(type->lt_opr, &order);
+	qsort_arg(filieres, nfilieres, sizeof(Datum), compare_filieres, &order);
 	for (int i = 1; i < nfilieres; i++)
 	{
-		if (compare_filieres(&filieres[nunique], &filieres[i], index) != 0)
+		if (compare_filieres(&filieres[nunique], &filieres[i], &order) != 0)
 			filieres[++nunique] = filieres[i];
 	}
 
 	return nunique + 1;
 }
 
-/* qsort comparator for Datums, in the order of the index. */
+static Form_pg_attribute
+column(const ChapterScan *scan, AttrNumber attno)
+{
+	return TupleDescAttr(RelationGetDescr(scan->targets->rel), attno - 1);
+}
+
+/* qsort comparator for Datums: ascending. */
 static int
-compare_filieres(const void *a, const void *b, void *index)
+compare_filieres(const void *a, const void *b, void *order)
 {
-	FmgrInfo   *order = index_getprocinfo((Relation) index, INDEX_FILIERE, BTORDER_PROC);
-
-	return DatumGetInt32(FunctionCall2Coll(order,
-										   ((Relation) index)->rd_indcollation[INDEX_FILIERE - 1],
-										   *(const Datum *) a, *(const Datum *) b));
+	return ApplySortComparator(*(const Datum *) a, false, *(const Datum *) b, false,
+							   (SortSupport) order);
 }
 
-/*
- * Begins the index scan of a filière's key range; false when no range is left.
- *
- * Strategies are those of the column's type: the index AM itself turns them
- * around for a descending column.
- */
-static bool
-start_range(ChapterScan *scan, FiliereScan *filiere)
-{
-	Relation	index = scan->index;
-	const ChapterPosition *position = scan->position;
-	MemoryContext oldcxt;
-	ScanKeyData keys[INDEX_ID];
-	int			nkeys = 0;
-
-	if (filiere->range == KEY_RANGE_END)
-		return false;
-
-	oldcxt = MemoryContextSwitchTo(scan->scan_cxt);
-	ScanKeyEntryInitializeWithInfo(&keys[nkeys++], 0, INDEX_FILIERE, BTEqualStrategyNumber,
-								   InvalidOid, index->rd_indcollation[INDEX_FILIERE - 1],
-								   unconstify(FmgrInfo *, &scan->plan->equality), filiere->filiere);
-	switch (filiere->range)
-	{
-		case KEY_RANGE_NEWEST:
-		case KEY_RANGE_END:
-			break;
-		case KEY_RANGE_BEFORE:
-			init_less_key(&keys[nkeys++], index, INDEX_CREATED_AT, position->before_at.value);
-			break;
-		case KEY_RANGE_AFTER:
-			init_row_key(&keys[nkeys++], index, position);
-			break;
-		case KEY_RANGE_UNDATED_AFTER:
-		case KEY_RANGE_UNDATED:
-			ScanKeyEntryInitialize(&keys[nkeys++], SK_ISNULL | SK_SEARCHNULL, INDEX_CREATED_AT,
-								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
-			if (filiere->range == KEY_RANGE_UNDATED_AFTER)
-				init_less_key(&keys[nkeys++], index, INDEX_ID, position->before_id.value);
-			break;
-	}
-
-	filiere->scan = index_beginscan(scan->rel, index, scan->snapshot, NULL, nkeys, 0, SO_NONE);
-	index_rescan(filiere->scan, keys, nkeys, NULL, 0);
-	MemoryContextSwitchTo(oldcxt);
-
-	return true;
-}
-
-/* An index column < argument. */
+/* Descending, NULLs last: the order of the feed, whatever an index's is. */
 static void
-init_less_key(ScanKey key, Relation index, AttrNumber attno, Datum argument)
+init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 {
-	Oid			type = index->rd_opcintype[attno - 1];
-	Oid			less = get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTLessStrategyNumber);
-
-	ScanKeyEntryInitialize(key, 0, attno, BTLessStrategyNumber, InvalidOid,
-						   index->rd_indcollation[attno - 1], get_opcode(less), argument);
-}
-
-/*
- * (created_at, id) < (before_at, before_id), as ExecIndexBuildScanKeys() builds
- * it: a header, and members that must live as long as the scan, and are
- * allocated in the current context.
- */
-static void
-init_row_key(ScanKey key, Relation index, const ChapterPosition *position)
-{
-	ScanKey		members = palloc(sizeof(ScanKeyData) * 2);
-
-	ScanKeyEntryInitializeWithInfo(&members[0], SK_ROW_MEMBER, INDEX_CREATED_AT,
-								   BTLessStrategyNumber, InvalidOid,
-								   index->rd_indcollation[INDEX_CREATED_AT - 1],
-								   index_getprocinfo(index, INDEX_CREATED_AT, BTORDER_PROC),
-								   position->before_at.value);
-	ScanKeyEntryInitializeWithInfo(&members[1], SK_ROW_MEMBER | SK_ROW_END, INDEX_ID,
-								   BTLessStrategyNumber, InvalidOid,
-								   index->rd_indcollation[INDEX_ID - 1],
-								   index_getprocinfo(index, INDEX_ID, BTORDER_PROC),
-								   position->before_id.value);
-
-	MemSet(key, 0, sizeof(ScanKeyData));
-	key->sk_flags = SK_ROW_HEADER;
-	key->sk_attno = INDEX_CREATED_AT;
-	key->sk_strategy = BTLessStrategyNumber;
-	key->sk_argument = PointerGetDatum(members);
-}
-
-/* Puts a filière's next row into its slot; false when all its key ranges are read. */
-static bool
-advance(ChapterScan *scan, FiliereScan *filiere)
-{
-	while (filiere->scan != NULL || start_range(scan, filiere))
-	{
-		if (catalogue_heap_getnext_slot(filiere->scan, scan->plan->direction, filiere->slot))
-		{
-			scan->rows_read++;
-			return true;
-		}
-		index_endscan(filiere->scan);
-		filiere->scan = NULL;
-		filiere->range = catalogue_feed_next_key_range(scan->rel, scan->plan, filiere->range);
-	}
-
-	return false;
-}
-
-/* Reads the first row of each filière into the heap. */
-static void
-start_merge(ChapterScan *scan)
-{
-	init_descending(&scan->by_created_at, scan->index, INDEX_CREATED_AT);
-	init_descending(&scan->by_id, scan->index, INDEX_ID);
-
-	scan->scan_cxt = merged_scans_context(scan->nfilieres);
-	scan->heap = binaryheap_allocate(scan->nfilieres, compare_filiere_scans, scan);
-	for (int i = 0; i < scan->nfilieres; i++)
-	{
-		FiliereScan *filiere = &scan->filieres[i];
-
-		if (advance_merged(scan, filiere))
-			binaryheap_add_unordered(scan->heap, PointerGetDatum(filiere));
-	}
-	binaryheap_build(scan->heap);
-}
-
-/*
- * One block for the states of many scans, up to 8 MB.  An AllocSet would malloc()
- * and free() each of them, upon which the C library returns all that memory to
- * the system, and the next call has to fault it in page by page.
- */
-static MemoryContext
-merged_scans_context(int nscans)
-{
-	Size		size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, Min(nscans, 256)));
-
-	return GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans", 0, size, size);
-}
-
-/* Descending, NULLs last: the order of the feed, whatever the index's is. */
-static void
-init_descending(SortSupport ssup, Relation index, AttrNumber attno)
-{
-	Oid			type = index->rd_opcintype[attno - 1];
-	Oid			greater =
-		get_opfamily_member(index->rd_opfamily[attno - 1], type, type, BTGreaterStrategyNumber);
+	Form_pg_attribute att = column(scan, attno);
+	TypeCacheEntry *type = lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_GT_OPR);
 
 	ssup->ssup_cxt = CurrentMemoryContext;
-	ssup->ssup_collation = index->rd_indcollation[attno - 1];
+	ssup->ssup_collation = att->attcollation;
 	ssup->ssup_nulls_first = false;
-	PrepareSortSupportFromOrderingOp(greater, ssup);
+	PrepareSortSupportFromOrderingOp(type->gt_opr, ssup);
 }
 
-/* The same, and notes what the row is merged by. */
-static bool
-advance_merged(ChapterScan *scan, FiliereScan *filiere)
+/* Reads the first row of each filière, of each target that can have it, into the heap. */
+static void
+start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 {
-	bool		isnull;
+	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
+	int			missing = 0;
+	int			patience = MISSING_IN_A_ROW;
+	int			i = 0;
+	ListCell   *lc;
 
-	if (!advance(scan, filiere))
+	while (i < nfilieres)
+	{
+		Datum		value = filieres[i++];
+		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
+													value, numbers);
+
+		scan->nmerged += ntargets;
+		if (add_filiere(scan, value, numbers, ntargets))
+			missing = 0;
+		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
+				 scan->plan->filter.attno == 0)
+		{
+			int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
+
+			/*
+			 * Those that have chapters, but none on this page, are not
+			 * skipped.
+			 */
+			patience = next > i ? MISSING_IN_A_ROW : patience * 2;
+			missing = 0;
+			scan->nmerged += next - i;
+			i = next;
+		}
+	}
+	scan->heap = binaryheap_allocate(Max(list_length(scan->found), 1), compare_filiere_scans, scan);
+	foreach(lc, scan->found)
+		binaryheap_add_unordered(scan->heap, PointerGetDatum(lfirst(lc)));
+	binaryheap_build(scan->heap);
+	pfree(numbers);
+}
+
+/* Reads the first row of a filière of each of these targets; whether there is any. */
+static bool
+add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
+{
+	bool		found = false;
+
+	for (int i = 0; i < ntargets; i++)
+	{
+		if (scan->spare == NULL)
+			scan->spare = palloc(sizeof(FiliereScan));
+		catalogue_feed_init_filiere(scan->pool, scan->spare, value,
+									&scan->targets->targets[numbers[i]]);
+		if (next_merged(scan, scan->spare))
+		{
+			scan->found = lappend(scan->found, scan->spare);
+			scan->spare = NULL;
+			found = true;
+		}
+	}
+
+	return found;
+}
+
+/* Makes a filière's next row its current one, and notes what it is merged by. */
+static bool
+next_merged(ChapterScan *scan, FiliereScan *filiere)
+{
+	TupleTableSlot *row;
+
+	if (!catalogue_feed_filiere_next(scan->pool, filiere))
 		return false;
-	filiere->created_at =
-		slot_getattr(filiere->slot, scan->plan->created_at_attno, &filiere->undated);
-	filiere->id = slot_getattr(filiere->slot, scan->plan->id_attno, &isnull);
+	row = catalogue_feed_filiere_row(scan->pool, filiere);
+	filiere->created_at.value =
+		slot_getattr(row, filiere->target->plan->created_at_attno, &filiere->created_at.isnull);
+	filiere->id.value = slot_getattr(row, filiere->target->plan->id_attno, &filiere->id.isnull);
 
 	return true;
 }
@@ -370,11 +310,13 @@ compare_filiere_scans(Datum a, Datum b, void *arg)
 	ChapterScan *scan = (ChapterScan *) arg;
 	const FiliereScan *scan_a = (const FiliereScan *) DatumGetPointer(a);
 	const FiliereScan *scan_b = (const FiliereScan *) DatumGetPointer(b);
-	int			order = ApplySortComparator(scan_a->created_at, scan_a->undated, scan_b->created_at,
-											scan_b->undated, &scan->by_created_at);
+	int			order = ApplySortComparator(scan_a->created_at.value, scan_a->created_at.isnull,
+											scan_b->created_at.value, scan_b->created_at.isnull,
+											&scan->by_created_at);
 
 	if (order == 0)
-		order = ApplySortComparator(scan_a->id, false, scan_b->id, false, &scan->by_id);
+		order = ApplySortComparator(scan_a->id.value, scan_a->id.isnull, scan_b->id.value,
+									scan_b->id.isnull, &scan->by_id);
 
 	return -order;
 }

@@ -3,7 +3,13 @@
  *		The ranges of the feed's order that a page is read in, and their SQL.
  *
  * Where the feed can stream, index_scan.c reads the ranges.  Where it cannot,
- * the executor does, by the plans that are saved here.
+ * the executor does, by the plans that are saved here.  For several filières there
+ * are two forms that one would write by hand: = ANY, which reads every chapter
+ * of all of them and sorts, and LATERAL, which reads the page of each.  Which is
+ * better depends on the indexes, and the planner knows it.
+ *
+ * The plans are generic ones, made once: what a page costs to plan is many times
+ * what it costs to read.
  *
  * Lifetime: the plans of a feed live as long as it does, or until rows with
  * other columns are asked for.  A caller pins those it runs: a nested call that
@@ -17,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
@@ -29,7 +36,13 @@ struct KeyRangePlans
 };
 
 static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
-static char *select_list(Oid relid, const Bitmapset *columns);
+static SPIPlanPtr prepare_better(const ChapterFeed *feed, MemoryContext cxt, const char *any,
+								 const char *lateral);
+static Cost generic_cost(SPIPlanPtr plan);
+static Oid	filiere_collation(const ChapterFeed *feed);
+static char *lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns,
+						   ChapterKeyRange range);
+static char *select_list(Oid relid, const Bitmapset *columns, int *ncolumns);
 
 /* The range that follows another: the dated chapters are followed by the undated ones. */
 ChapterKeyRange
@@ -49,7 +62,7 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
  */
 char *
 catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, bool several,
-							   ChapterKeyRange range)
+							   ChapterKeyRange range, const PageFilter *filter)
 {
 	const Attachment *attachment = feed->attachment;
 	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
@@ -57,14 +70,16 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, boo
 
 	initStringInfo(&buf);
 	appendStringInfo(&buf,
-					 several ? "SELECT %s FROM %s WHERE %s %s ANY ($1)"
-					 : "SELECT %s FROM %s WHERE %s %s $1",
+					 several ? "SELECT %s FROM %s AS chapter WHERE %s %s ANY ($1)"
+					 : "SELECT %s FROM %s AS chapter WHERE %s %s $1",
 					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
-	appendStringInfo(&buf, " ORDER BY %s DESC NULLS LAST, %s DESC LIMIT $2",
-					 quote_identifier(attachment->chapters_created_at),
-					 quote_identifier(attachment->chapters_id));
+	if (filter->attno != 0)
+		appendStringInfo(&buf, " AND %s %s $5",
+						 quote_identifier(get_attname(feed->relid, filter->attno, false)),
+						 catalogue_operator_name(filter->opno));
+	appendStringInfo(&buf, " %s LIMIT $2", feed->order_by);
 
 	return buf.data;
 }
@@ -142,14 +157,105 @@ SPIPlanPtr
 catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, ChapterKeyRange range)
 {
 	if (plans->plans[range] == NULL)
-		plans->plans[range] =
-			catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type,
-								   catalogue_feed_key_range_query(feed,
-																  select_list(feed->relid,
-																			  plans->columns),
-																  feed->several, range));
+	{
+		const PageFilter no_filter = {0};
+		int			ncolumns;
+		const char *columns = select_list(feed->relid, plans->columns, &ncolumns);
+		const char *query =
+			catalogue_feed_key_range_query(feed, columns, feed->several, range, &no_filter);
+
+		plans->plans[range] = feed->several
+			? prepare_better(feed, plans->base.cxt, query,
+							 lateral_query(feed, columns, ncolumns, range))
+			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, InvalidOid, query,
+									 CURSOR_OPT_GENERIC_PLAN);
+	}
 
 	return plans->plans[range];
+}
+
+/* The plan of that query for several filières which the planner finds cheaper. */
+static SPIPlanPtr
+prepare_better(const ChapterFeed *feed, MemoryContext cxt, const char *any, const char *lateral)
+{
+	MemoryContext any_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue key range plan",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext lateral_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue key range plan",
+													  ALLOCSET_SMALL_SIZES);
+	SPIPlanPtr	any_plan = catalogue_feed_prepare(feed, any_cxt, feed->argument_type, InvalidOid, any,
+												  CURSOR_OPT_GENERIC_PLAN);
+	SPIPlanPtr	lateral_plan = catalogue_feed_prepare(feed, lateral_cxt, feed->argument_type, InvalidOid,
+													  lateral, CURSOR_OPT_GENERIC_PLAN);
+	bool		use_lateral = generic_cost(lateral_plan) < generic_cost(any_plan);
+
+	MemoryContextDelete(use_lateral ? any_cxt : lateral_cxt);
+	MemoryContextSetParent(use_lateral ? lateral_cxt : any_cxt, cxt);
+
+	return use_lateral ? lateral_plan : any_plan;
+}
+
+static Cost
+generic_cost(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
+	Cost		cost = linitial_node(PlannedStmt, cplan->stmt_list)->planTree->total_cost;
+
+	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+
+	return cost;
+}
+
+/*
+ * The page of each filière, merged by a sort.  Its select list has the columns that
+ * are asked for and the two to sort by, under names of their own: those of the table
+ * may be any.
+ */
+static char *
+lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, ChapterKeyRange range)
+{
+	const Attachment *attachment = feed->attachment;
+	const char *created_at = quote_identifier(attachment->chapters_created_at);
+	const char *id = quote_identifier(attachment->chapters_id);
+	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
+	Oid			collation = filiere_collation(feed);
+	StringInfoData names;
+	StringInfoData buf;
+
+	initStringInfo(&names);
+	for (int i = 1; i <= ncolumns; i++)
+		appendStringInfo(&names, "%sc%d", i > 1 ? ", " : "", i);
+
+	/* Filières that are equal to the column are one. */
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "SELECT %s FROM (SELECT DISTINCT f%s%s FROM pg_catalog.unnest($1) AS u (f))"
+					 " AS filieres (filiere), LATERAL (SELECT %s, %s, %s FROM %s AS chapter"
+					 " WHERE %s %s filieres.filiere",
+					 names.data, OidIsValid(collation) ? " COLLATE " : "",
+					 OidIsValid(collation) ? catalogue_collation_name(collation) : "",
+					 columns, created_at, id, feed->relation,
+					 quote_identifier(attachment->chapters_filiere),
+					 catalogue_operator_name(equal));
+	append_condition(&buf, feed, range);
+	appendStringInfo(&buf, " %s LIMIT $2) AS page (%s, at, id)"
+					 " ORDER BY page.at DESC NULLS LAST, page.id DESC LIMIT $2",
+					 feed->order_by, names.data);
+
+	return buf.data;
+}
+
+static Oid
+filiere_collation(const ChapterFeed *feed)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(feed->relid,
+						  catalogue_column_number(feed->relid, feed->attachment->chapters_filiere),
+						  &type, &typmod, &collation);
+
+	return collation;
 }
 
 /*
@@ -157,20 +263,21 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
  * that nobody looks at.  A domain can refuse NULL, so it is read in any case.
  */
 static char *
-select_list(Oid relid, const Bitmapset *columns)
+select_list(Oid relid, const Bitmapset *columns, int *ncolumns)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	StringInfoData buf;
 
 	initStringInfo(&buf);
+	*ncolumns = 0;
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
 
 		if (att->attisdropped)
 			continue;
-		if (buf.len > 0)
+		if ((*ncolumns)++ > 0)
 			appendStringInfoString(&buf, ", ");
 		if (bms_is_member(att->attnum, columns) || get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
 			appendStringInfoString(&buf, quote_identifier(NameStr(att->attname)));

@@ -32,6 +32,7 @@ typedef struct ChapterPosition
 	ChapterKeyRange first_range;
 	NullableDatum before_at;
 	NullableDatum before_id;
+	Datum		filter;			/* its value, if there is one */
 } ChapterPosition;
 
 typedef struct KeyRangePlans KeyRangePlans;
@@ -39,7 +40,8 @@ typedef struct KeyRangePlans KeyRangePlans;
 extern ChapterKeyRange catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan,
 													 ChapterKeyRange range);
 extern char *catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns,
-											bool several, ChapterKeyRange range);
+											bool several, ChapterKeyRange range,
+											const PageFilter *filter);
 extern KeyRangePlans *catalogue_feed_pin_key_range_plans(CachedPin *pin, ChapterFeed *feed,
 														 const Bitmapset *columns);
 extern SPIPlanPtr catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans,

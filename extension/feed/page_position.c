@@ -4,9 +4,9 @@
  *
  * A cursor is the id of the last chapter of the page before.  Its created_at is
  * looked up here, at full precision: a client that carried the timestamp
- * through milliseconds would repeat or lose rows.  With before_at given too,
- * nothing is looked up, so that a page can follow a chapter that has been
- * deleted.
+ * through milliseconds would repeat or lose rows.  With before_at given too, a
+ * page can follow a chapter that has been deleted; while the chapter exists,
+ * its own time decides.
  *
  * Values are copied into the memory context that is current, and live as long
  * as that.  The caller has locked the table and pinned the feed.
@@ -14,11 +14,11 @@
 #include "feed/page_position.h"
 
 #include "feed/heap_fetch.h"
+#include "feed/scan_keys.h"
 
 #include "names.h"
 
 #include "access/genam.h"
-#include "access/stratnum.h"
 #include "access/tableam.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -34,7 +34,8 @@ static bool look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan,
 static bool look_up_by_plan(ChapterFeed *feed, const ChapterPosition *position,
 							NullableDatum *created_at);
 static SPIPlanPtr position_plan(ChapterFeed *feed);
-static NullableDatum copy_value(NullableDatum value, const ColumnType *type);
+static NullableDatum argument_value(const ChapterFeed *feed, NullableDatum created_at);
+static NullableDatum copy_value(NullableDatum value, const ValueType *type);
 
 /*
  * Turns a page's cursor into its position in the order, which names the first
@@ -53,14 +54,13 @@ catalogue_feed_find_position(ChapterFeed *feed, const ReferencePlan *plan, Relat
 		position->first_range = before_at->isnull ? KEY_RANGE_NEWEST : KEY_RANGE_BEFORE;
 	else
 	{
-		if (before_at->isnull)
-			look_up_position(feed, plan, rel, snapshot, position);
+		look_up_position(feed, plan, rel, snapshot, position);
 		position->first_range =
 			position->before_at.isnull ? KEY_RANGE_UNDATED_AFTER : KEY_RANGE_AFTER;
 	}
 }
 
-/* Sets before_at to the created_at of the chapter before_id. */
+/* Sets before_at to the created_at of the chapter before_id, if there is one. */
 static void
 look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Snapshot snapshot,
 				 ChapterPosition *position)
@@ -74,7 +74,9 @@ look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Sna
 	else
 		found = look_up_by_plan(feed, position, &created_at);
 
-	if (!found)
+	if (found)
+		position->before_at = created_at;
+	else if (position->before_at.isnull)
 	{
 		Oid			output;
 		bool		is_varlena;
@@ -86,7 +88,6 @@ look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Sna
 				errdetail("It was given as the last chapter of the page before."),
 				errhint("Give its created_at as before_at too: then a page can follow a chapter that has been deleted."));
 	}
-	position->before_at = created_at;
 }
 
 /* By the index on the id alone: one entry, and one row. */
@@ -96,21 +97,18 @@ look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation re
 {
 	Relation	index = index_open(plan->id_indexid, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	Oid			type = index->rd_opcintype[0];
-	Oid			equality = get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber);
 	ScanKeyData key;
 	IndexScanDesc scan;
 	bool		found;
 
-	ScanKeyEntryInitialize(&key, 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0],
-						   get_opcode(equality), id);
+	catalogue_feed_init_key(&key, index, 1, BTEqualStrategyNumber, feed->id.oid, id);
 	scan = index_beginscan(rel, index, snapshot, NULL, 1, 0, SO_NONE);
 	index_rescan(scan, &key, 1, NULL, 0);
-	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot);
+	found = catalogue_heap_getnext_slot(scan, ForwardScanDirection, slot, NULL);
 	if (found)
 	{
 		created_at->value = slot_getattr(slot, plan->created_at_attno, &created_at->isnull);
-		*created_at = copy_value(*created_at, &feed->created_at);
+		*created_at = argument_value(feed, *created_at);
 	}
 	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -142,7 +140,7 @@ look_up_by_plan(ChapterFeed *feed, const ChapterPosition *position, NullableDatu
 		created_at->value =
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &created_at->isnull);
 		spi_cxt = MemoryContextSwitchTo(caller_cxt);
-		*created_at = copy_value(*created_at, &feed->created_at);
+		*created_at = argument_value(feed, *created_at);
 		MemoryContextSwitchTo(spi_cxt);
 	}
 	SPI_finish();
@@ -162,14 +160,25 @@ position_plan(ChapterFeed *feed)
 					 quote_identifier(feed->attachment->chapters_id),
 					 catalogue_operator_name(equal));
 
-		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, query);
+		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, InvalidOid, query,
+												CURSOR_OPT_GENERIC_PLAN);
 	}
 
 	return feed->position;
 }
 
+/* A created_at out of the table as before_at. */
 static NullableDatum
-copy_value(NullableDatum value, const ColumnType *type)
+argument_value(const ChapterFeed *feed, NullableDatum created_at)
+{
+	if (!created_at.isnull)
+		created_at.value = catalogue_feed_widen(created_at.value, feed->created_at_column_type);
+
+	return copy_value(created_at, &feed->created_at);
+}
+
+static NullableDatum
+copy_value(NullableDatum value, const ValueType *type)
 {
 	if (!value.isnull)
 		value.value = datumCopy(value.value, type->byval, type->len);

@@ -15,24 +15,27 @@
  * was current when it began, and its pin on the feed belongs to that.  What
  * open() makes is in a child of it, reset by close().
  */
+#include "feed/estimate.h"
 #include "feed/feed.h"
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
 #include "feed/key_range.h"
+#include "feed/page_filter.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
+#include "feed/scan_targets.h"
+#include "feed/virtual_columns.h"
 #include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "access/genam.h"
 #include "access/table.h"
 #include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
-#include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -46,12 +49,9 @@ typedef struct ChapterSource
 	Snapshot	snapshot;
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 	Relation	rel;
-	Relation	index;			/* to stream from; NULL where the executor
+	ColumnSet	columns;		/* that are looked at */
+	ScanTargets *targets;		/* to stream from; NULL where the executor
 								 * reads the table */
-	AttrNumber *columns;		/* that are looked at, as next() stores them
-								 * ... */
-	int			ncolumns;
-	AttrNumber	last_column;	/* ... and the greatest of them */
 
 	ChapterPosition position;
 	int64		remaining;		/* rows still to be returned; all of them at
@@ -62,29 +62,33 @@ typedef struct ChapterSource
 
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
 	uint64		rows_read;
+	uint64		blocks_ahead;
 	int			merged;
 } ChapterSource;
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
-static void estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static double estimated_length(const Node *array);
-static double requested_rows(List *args);
 static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-								   int ncolumns);
+								   int ncolumns, const List *used);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
+static void set_filter(ChapterSource *source, const NullableDatum *value);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
+static void add_counts(ChapterSource *source);
+static char *index_condition(const ChapterSource *source, List *args);
+static void explain_counts(const ChapterSource *source, ExplainState *es);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
-	.estimate = estimate_chapters,
+	.estimate = catalogue_feed_estimate,
+	.row_relation = catalogue_feed_relation,
+	.use_conditions = catalogue_feed_use_conditions,
 	.begin = begin_chapters,
 	.open = open_chapters,
 	.next = next_chapter,
@@ -100,15 +104,17 @@ catalogue_feed_init(void)
 }
 
 /*
- * recent_chapters(filiere | filieres[], n integer, before_id, before_at)
+ * recent_chapters(filiere, n bigint, before_id, before_at) RETURNS SETOF chapters
+ * recent_chapters_any(filieres[], n bigint, before_id, before_at)
  *		RETURNS SETOF chapters
  *
  * The n newest chapters of a filière, or over several of them, after the
- * chapter with the id before_id; with before_at, after that position, which
- * then need not exist any more.  NULL or unknown filières have no chapters.
+ * chapter with the id before_id; n NULL means all.  With before_at too, a
+ * chapter that does not exist any more was there.  before_at alone: what is
+ * older.  NULL or unknown filières have no chapters.
  *
- * Errors: n NULL 22004, negative 22023; no chapter before_id, and no
- * before_at, P0002; no right to read 42501; schema not attached 55000.
+ * Errors: n negative 22023; no chapter before_id, and no before_at, P0002; no
+ * right to read 42501; schema not attached 55000.
  */
 Datum
 catalogue_recent_chapters(PG_FUNCTION_ARGS)
@@ -117,74 +123,18 @@ catalogue_recent_chapters(PG_FUNCTION_ARGS)
 }
 
 /*
- * Estimates a call from the reference plan: a page is that part of the
- * filière's index range which n asks for.
- */
-static void
-estimate_chapters(Oid funcid, List *args, TupleSourceEstimate *estimate)
-{
-	CachedPin  *pin = palloc(sizeof(CachedPin));
-	ChapterFeed *feed;
-	ReferencePlan plan;
-	double		nfilieres;
-
-	catalogue_init_pin(pin, CurrentMemoryContext);
-	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &plan);
-	nfilieres = feed->several ? estimated_length(linitial(args)) : 1;
-
-	estimate->rows = clamp_row_est(Min(requested_rows(args), plan.rows * nfilieres));
-	estimate->startup_cost = plan.startup_cost * nfilieres;
-	estimate->total_cost = estimate->startup_cost + (plan.total_cost - plan.startup_cost) *
-		estimate->rows / Max(plan.rows, 1);
-	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
-	estimate->depends_on_role = plan.depends_on_role;
-	catalogue_unpin(pin);
-}
-
-/* How many filières an array expression holds; 10 is the planner's own guess. */
-static double
-estimated_length(const Node *array)
-{
-	if (IsA(array, ArrayExpr))
-		return list_length(((const ArrayExpr *) array)->elements);
-	if (IsA(array, Const))
-	{
-		const Const *constant = (const Const *) array;
-		ArrayType  *value;
-
-		if (constant->constisnull)
-			return 0;
-		value = DatumGetArrayTypeP(constant->constvalue);
-		return ArrayGetNItems(ARR_NDIM(value), ARR_DIMS(value));
-	}
-
-	return 10;
-}
-
-/* The call's n, as far as the planner can know it. */
-static double
-requested_rows(List *args)
-{
-	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
-
-	if (n != NULL && IsA(n, Const) && !((Const *) n)->constisnull)
-		return Max(DatumGetInt32(((Const *) n)->constvalue), 0);
-
-	return 100;					/* the default of n */
-}
-
-/*
  * Locks the table as the reference plan does, checks the caller's rights, and
  * opens the index if there is one to stream from.
  */
 static TupleSource *
-begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
+begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+			   const List *used)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
+	PageFilter	filter;
 
 	source->base.methods = &chapter_source;
 	source->cxt = cxt;
@@ -193,15 +143,24 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	source->snapshot = snapshot;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	catalogue_feed_read_reference_plan(source->feed, &source->plan);
+	filter = catalogue_feed_page_filter(used);
+	catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
+	if (source->plan.not_streamed != NULL && filter.attno != 0)
+	{
+		/* The index has gone: the condition above does without it. */
+		filter.attno = 0;
+		filter.opno = filter.type = InvalidOid;
+		catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
+	}
 	source->rel = table_open(source->feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
 
 	if (source->plan.not_streamed == NULL)
 	{
-		source->index = index_open(source->plan.indexid, AccessShareLock);
 		check_select_privilege(source);
+		source->targets = catalogue_feed_begin_targets(&source->plan, source->rel,
+													   &source->columns);
 		catalogue_heap_fetch_begin();
 	}
 
@@ -213,12 +172,14 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 static void
 set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns)
 {
-	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
-	source->columns = palloc(sizeof(AttrNumber) * source->ncolumns);
-	for (int i = 0; i < source->ncolumns; i++)
+	ColumnSet  *set = &source->columns;
+
+	set->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
+	set->numbers = palloc(sizeof(AttrNumber) * set->ncolumns);
+	for (int i = 0; i < set->ncolumns; i++)
 	{
-		source->columns[i] = columns != NULL ? columns[i] : i + 1;
-		source->last_column = Max(source->last_column, source->columns[i]);
+		set->numbers[i] = columns != NULL ? columns[i] : i + 1;
+		set->last = Max(set->last, set->numbers[i]);
 	}
 }
 
@@ -231,16 +192,18 @@ check_select_privilege(ChapterSource *source)
 {
 	const ReferencePlan *plan = &source->plan;
 	TupleDesc	tupdesc = source->base.tupdesc;
-	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->ncolumns + 3));
+	AttrNumber *columns = palloc(sizeof(AttrNumber) * (source->columns.ncolumns + 3));
 	int			n = 0;
 
 	columns[n++] = plan->filiere_attno;
 	columns[n++] = plan->created_at_attno;
 	columns[n++] = plan->id_attno;
-	for (int i = 0; i < source->ncolumns; i++)
+	for (int i = 0; i < source->columns.ncolumns; i++)
 	{
-		if (!TupleDescAttr(tupdesc, source->columns[i] - 1)->attisdropped)
-			columns[n++] = source->columns[i];
+		AttrNumber	number = source->columns.numbers[i];
+
+		if (!TupleDescAttr(tupdesc, number - 1)->attisdropped)
+			columns[n++] = number;
 	}
 	if (!catalogue_may_select(source->feed->relid, GetUserId(), columns, n))
 		catalogue_report_no_privilege(source->feed->relid);
@@ -252,30 +215,46 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	MemoryContext oldcxt = MemoryContextSwitchTo(source->page_cxt);
+	int64		n = args[ARG_N].isnull ? ALL_CHAPTERS : DatumGetInt64(args[ARG_N].value);
 
-	if (args[ARG_N].isnull)
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("number of chapters must not be null"));
-	if (DatumGetInt32(args[ARG_N].value) < 0)
+	if (n < 0)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("number of chapters must not be negative"),
-				errdetail("The call asked for %d chapters.", DatumGetInt32(args[ARG_N].value)));
+				errdetail("The call asked for %lld chapters.", (long long) n));
 
-	source->remaining = args[ARG_FILIERE].isnull ? 0 : DatumGetInt32(args[ARG_N].value);
+	source->remaining = args[ARG_FILIERE].isnull ? 0 : n;
 	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
 								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
+	if (source->plan.filter.attno != 0)
+		set_filter(source, &args[ARG_COUNT]);
+
 	if (source->remaining > 0)
 	{
-		if (source->index != NULL)
+		if (source->targets != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
 		else
 			run_key_ranges(source, &args[ARG_FILIERE]);
 	}
 
 	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The value of the page's filter; NULL equals nothing. */
+static void
+set_filter(ChapterSource *source, const NullableDatum *value)
+{
+	int16		len;
+	bool		byval;
+
+	if (value->isnull)
+	{
+		source->remaining = 0;
+		return;
+	}
+	get_typlenbyval(source->plan.filter.type, &len, &byval);
+	source->position.filter = datumCopy(value->value, byval, len);
 }
 
 /* Begins to stream the argument's filières; NULLs in an array are left out. */
@@ -306,8 +285,9 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
 	}
 
-	source->scan = catalogue_feed_scan_begin(source->rel, source->index, source->snapshot,
-											 &source->plan, &source->position, filieres, nfilieres);
+	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
+											 &source->plan, &source->position, filieres, nfilieres,
+											 Min(source->remaining, source->base.max_rows));
 }
 
 /*
@@ -326,8 +306,8 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 	source->stored = tuplestore_begin_heap(false, false, work_mem);
 	source->stored_row = MakeSingleTupleTableSlot(source->base.tupdesc, &TTSOpsMinimalTuple);
 
-	for (int i = 0; i < source->ncolumns; i++)
-		columns = bms_add_member(columns, source->columns[i]);
+	for (int i = 0; i < source->columns.ncolumns; i++)
+		columns = bms_add_member(columns, source->columns.numbers[i]);
 	catalogue_init_pin(pin, source->page_cxt);
 	plans = catalogue_feed_pin_key_range_plans(pin, source->feed, columns);
 
@@ -342,13 +322,15 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 			.read_only = true,
 			.dest = dest,
 		};
+		int64		rows;
 
 		SetTuplestoreDestReceiverParams(dest, source->stored, source->page_cxt, false,
 										source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		remaining -=
-			catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
-								   &options);
+		rows = catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
+									  &options);
+		if (remaining != ALL_CHAPTERS)
+			remaining -= rows;
 		dest->rDestroy(dest);
 	}
 	SPI_finish();
@@ -363,6 +345,7 @@ static bool
 next_chapter(TupleSource *base, TupleTableSlot *slot)
 {
 	ChapterSource *source = (ChapterSource *) base;
+	const ScanTarget *target = NULL;
 	TupleTableSlot *row = NULL;
 
 	ExecClearTuple(slot);
@@ -371,7 +354,7 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 
 	if (source->scan != NULL)
 	{
-		row = catalogue_feed_scan_next(source->scan);
+		row = catalogue_feed_scan_next(source->scan, &target);
 		source->remaining--;
 	}
 	else if (source->stored != NULL &&
@@ -383,12 +366,9 @@ next_chapter(TupleSource *base, TupleTableSlot *slot)
 		return false;
 	}
 
-	slot_getsomeattrs(row, source->last_column);
-	for (int i = 0; i < source->ncolumns; i++)
-	{
-		slot->tts_values[i] = row->tts_values[source->columns[i] - 1];
-		slot->tts_isnull[i] = row->tts_isnull[source->columns[i] - 1];
-	}
+	catalogue_feed_store_columns(target != NULL ? &target->columns : &source->columns, row, slot);
+	if (target != NULL && target->virtual_columns != NULL)
+		catalogue_feed_compute_virtual_columns(target->virtual_columns, row, slot);
 	ExecStoreVirtualTuple(slot);
 
 	return true;
@@ -401,8 +381,7 @@ close_chapters(TupleSource *base)
 
 	if (source->scan != NULL)
 	{
-		source->rows_read += catalogue_feed_scan_rows_read(source->scan);
-		source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+		add_counts(source);
 		catalogue_feed_scan_end(source->scan);
 	}
 	source->scan = NULL;
@@ -415,13 +394,22 @@ close_chapters(TupleSource *base)
 	MemoryContextReset(source->page_cxt);
 }
 
+/* Adds up what the current scan has counted, before it ends. */
+static void
+add_counts(ChapterSource *source)
+{
+	source->rows_read += catalogue_feed_scan_rows_read(source->scan);
+	source->blocks_ahead += catalogue_feed_scan_blocks_ahead(source->scan);
+	source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+}
+
 static void
 end_chapters(TupleSource *base)
 {
 	ChapterSource *source = (ChapterSource *) base;
 
-	if (source->index != NULL)
-		index_close(source->index, NoLock);
+	if (source->targets != NULL)
+		catalogue_feed_end_targets(source->targets);
 	table_close(source->rel, NoLock);
 	MemoryContextDelete(source->cxt);
 }
@@ -431,20 +419,20 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	const ReferencePlan *plan = &source->plan;
-	const char *filiere = list_nth(args, ARG_FILIERE);
 	const char *before_id = list_nth(args, ARG_BEFORE_ID);
 	const char *before_at = list_nth(args, ARG_BEFORE_AT);
 
 	if (plan->not_streamed == NULL)
 	{
-		ExplainPropertyText("Index", catalogue_relation_name(plan->indexid), es);
-		if (ScanDirectionIsBackward(plan->direction))
-			ExplainPropertyText("Scan Direction", "Backward", es);
-		ExplainPropertyText("Index Cond",
-							psprintf(source->feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
-									 quote_identifier(source->feed->attachment->chapters_filiere),
-									 filiere ? filiere : "NULL"),
-							es);
+		if (plan->ntargets == 1)
+		{
+			ExplainPropertyText("Index", catalogue_relation_name(plan->targets[0].indexid), es);
+			if (ScanDirectionIsBackward(plan->targets[0].direction))
+				ExplainPropertyText("Scan Direction", "Backward", es);
+		}
+		else
+			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
+		ExplainPropertyText("Index Cond", index_condition(source, args), es);
 	}
 	else
 		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
@@ -453,18 +441,44 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 	if (before_at != NULL)
 		ExplainPropertyText("Page Before", before_at, es);
 
-	if (es->analyze && source->index != NULL)
-	{
-		uint64		rows_read = source->rows_read;
-		int			merged = source->merged;
+	if (es->analyze && source->targets != NULL)
+		explain_counts(source, es);
+}
 
-		if (source->scan != NULL)
-		{
-			rows_read += catalogue_feed_scan_rows_read(source->scan);
-			merged = Max(merged, catalogue_feed_scan_merged(source->scan));
-		}
-		if (source->feed->several)
-			ExplainPropertyInteger("Merged Scans", NULL, merged, es);
-		ExplainPropertyUInteger("Rows Read", NULL, rows_read, es);
+/* What the index is searched for. */
+static char *
+index_condition(const ChapterSource *source, List *args)
+{
+	const ChapterFeed *feed = source->feed;
+	const PageFilter *filter = &source->plan.filter;
+	const char *filiere = list_nth(args, ARG_FILIERE);
+	char	   *condition = psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
+									 quote_identifier(feed->attachment->chapters_filiere),
+									 filiere ? filiere : "NULL");
+
+	if (filter->attno != 0)
+	{
+		const char *column = get_attname(feed->relid, filter->attno, false);
+		const char *value = list_nth(args, ARG_COUNT);
+
+		condition = psprintf("(%s AND (%s = %s))", condition, quote_identifier(column),
+							 value ? value : "NULL");
 	}
+
+	return condition;
+}
+
+/* A query that was not run to its end has an open scan, which goes on. */
+static void
+explain_counts(const ChapterSource *source, ExplainState *es)
+{
+	ChapterSource counts = *source;
+
+	if (counts.scan != NULL)
+		add_counts(&counts);
+	if (source->feed->several || source->plan.ntargets > 1)
+		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
+	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
+	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
 }

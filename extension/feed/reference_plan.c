@@ -3,13 +3,12 @@
  *		What the planner answers about the feed's reference query.
  *
  * Ask the planner, don't guess.  For every function there is one saved plan of
- * the query that anyone would write by hand for a first page.  Where its
- * generic plan is a Limit over an index scan of the bound table, with no filter
- * and an index on (filière, created_at, id), that index can be streamed from
- * without the executor.  Any other plan means that the planner knows something
- * that this module doesn't (row-level security, partitions, inheritance, a
- * foreign or distributed table, a missing index); then the executor runs the
- * plans of key_range.c.
+ * the query that anyone would write by hand for a first page.  Where its generic
+ * plan reads one ordered index of the bound table, or of each of its partitions
+ * (index_targets.c), those indexes can be streamed from without the executor.  Any
+ * other plan means that the planner knows something that this module doesn't
+ * (row-level security, a foreign or distributed table, a missing index); then the
+ * executor runs the plans of key_range.c.
  *
  * Locking: asking for the reference plan takes the locks that running it would
  * take, and they are held to the end of the transaction.
@@ -26,78 +25,89 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
-#include "nodes/plannodes.h"
-#include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 typedef struct CachedReferencePlan
 {
+	struct CachedReferencePlan *next;	/* of another filter */
+	PageFilter	filter;
 	SPIPlanPtr	query;
 	int			generation;		/* of the server's plan that "plan" was read
 								 * from; 0 for none */
 	ReferencePlan plan;
+	MemoryContext targets_cxt;	/* of its targets */
 } CachedReferencePlan;
 
-static CachedReferencePlan *prepare_reference(ChapterFeed *feed);
-static void read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security,
-					  ReferencePlan *reference);
-static const char *find_streamable_index(const ChapterFeed *feed, const Plan *plan,
-										 ReferencePlan *reference);
-static bool is_heap(Oid relid);
-static const char *why_not_index_scan(const Plan *plan);
-static bool index_has_order(Oid relid, const ReferencePlan *reference);
-static void set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt);
-static Datum equal_text(PG_FUNCTION_ARGS);
+static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter);
+static void read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan,
+					  bool row_security, ReferencePlan *reference);
+static void keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation);
+static IndexTarget *copy_targets(const ReferencePlan *plan, MemoryContext cxt);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
-static bool is_plain_unique_index(Relation index, AttrNumber attno);
+static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
 
 /*
  * What the reference query's generic plan says, valid now and with its locks
- * taken.  The plan is read again only after the server has replanned it.
+ * taken; in the current memory context.  The plan is read again only after the
+ * server has replanned it.
  */
 void
-catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan)
+catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
+								   ReferencePlan *plan)
 {
-	CachedReferencePlan *cached = prepare_reference(feed);
+	CachedReferencePlan *cached = prepare_reference(feed, filter);
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
 	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
 	if (cached->generation == cplan->generation)
+	{
 		*plan = cached->plan;
+		plan->targets = copy_targets(plan, CurrentMemoryContext);
+	}
 	else
 	{
-		read_plan(feed, cplan, source->dependsOnRLS, plan);
-		cached->plan = *plan;
-		cached->generation = cplan->generation;
+		read_plan(feed, filter, cplan, source->dependsOnRLS, plan);
+		keep_plan(cached, plan, cplan->generation);
 	}
 	ReleaseCachedPlan(cplan, CurrentResourceOwner);
 }
 
+/* Of the filters that were asked for, each has a query of its own. */
 static CachedReferencePlan *
-prepare_reference(ChapterFeed *feed)
+prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 {
-	if (feed->reference == NULL)
-	{
-		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
-												   catalogue_feed_key_range_query(feed, "*", false,
-																				  KEY_RANGE_NEWEST));
+	CachedReferencePlan *cached = feed->reference;
 
-		feed->reference = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
-		feed->reference->query = query;
+	while (cached != NULL && (cached->filter.attno != filter->attno ||
+							  cached->filter.opno != filter->opno))
+		cached = cached->next;
+	if (cached == NULL)
+	{
+		char	   *sql = catalogue_feed_key_range_query(feed, "*", false, KEY_RANGE_NEWEST, filter);
+		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
+												   filter->type, sql, 0);
+
+		cached = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
+		cached->filter = *filter;
+		cached->query = query;
+		cached->targets_cxt = AllocSetContextCreate(feed->base.cxt, "catalogue index targets",
+													ALLOCSET_SMALL_SIZES);
+		cached->next = feed->reference;
+		feed->reference = cached;
 	}
 
-	return feed->reference;
+	return cached;
 }
 
 static void
-read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, ReferencePlan *reference)
+read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, bool row_security,
+		  ReferencePlan *reference)
 {
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
@@ -107,6 +117,7 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 		plan = outerPlan(plan);
 
 	MemSet(reference, 0, sizeof(ReferencePlan));
+	reference->filter = *filter;
 	reference->depends_on_role = row_security || stmt->dependsOnRole;
 	reference->rows = plan->plan_rows;
 	reference->startup_cost = plan->startup_cost;
@@ -114,139 +125,37 @@ read_plan(const ChapterFeed *feed, CachedPlan *cplan, bool row_security, Referen
 	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
 	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
-	reference->not_streamed = find_streamable_index(feed, plan, reference);
+	reference->not_streamed = catalogue_feed_find_targets(feed, filter, stmt, plan, &reference->targets,
+														  &reference->ntargets);
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";
-	if (reference->not_streamed == NULL)
+	if (reference->not_streamed == NULL && reference->ntargets == 1 &&
+		reference->targets[0].relid == feed->relid)
 		reference->id_indexid = find_id_index(feed->relid, reference);
 }
 
-/*
- * Looks into the reference query's plan for an index that can be streamed from.
- * Returns NULL and notes the index if there is one, else the reason for EXPLAIN.
- */
-static const char *
-find_streamable_index(const ChapterFeed *feed, const Plan *plan, ReferencePlan *reference)
-{
-	List	   *indexqual;
-
-	if (IsA(plan, IndexScan))
-	{
-		IndexScan  *scan = (IndexScan *) plan;
-
-		reference->indexid = scan->indexid;
-		reference->direction = scan->indexorderdir;
-		indexqual = scan->indexqual;
-	}
-	else if (IsA(plan, IndexOnlyScan))
-	{
-		IndexOnlyScan *scan = (IndexOnlyScan *) plan;
-
-		reference->indexid = scan->indexid;
-		reference->direction = scan->indexorderdir;
-		indexqual = scan->indexqual;
-	}
-	else
-		return why_not_index_scan(plan);
-
-	if (!is_heap(feed->relid))
-		return "the table is not a heap";
-	if (plan->qual != NIL)
-		return "the plan filters the rows";
-	if (!index_has_order(feed->relid, reference))
-		return "the plan's index is not on (filiere, created_at, id)";
-	if (list_length(indexqual) != 1 || !IsA(linitial(indexqual), OpExpr))
-		return "the plan filters the rows";
-
-	set_equality(reference, linitial_node(OpExpr, indexqual)->opno, feed->base.cxt);
-
-	return NULL;
-}
-
-/* Whether heap_fetch.c can read the table, which does without the table access method. */
-static bool
-is_heap(Oid relid)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
-
-	table_close(rel, NoLock);
-
-	return heap;
-}
-
-static const char *
-why_not_index_scan(const Plan *plan)
-{
-	switch (nodeTag(plan))
-	{
-		case T_Append:
-		case T_MergeAppend:
-			return "the table is partitioned or has children";
-		case T_ForeignScan:
-			return "the table is foreign";
-		case T_CustomScan:
-			return "the table is scanned by another extension";
-		case T_Sort:
-		case T_IncrementalSort:
-			return "no index has the order (filiere, created_at DESC NULLS LAST, id DESC)";
-		default:
-			return "the plan does not read one index in order";
-	}
-}
-
-/*
- * Whether an index begins with the columns filière, created_at and id.  That its
- * directions fit is what the planner says by not sorting.
- */
-static bool
-index_has_order(Oid relid, const ReferencePlan *reference)
-{
-	Relation	index = index_open(reference->indexid, AccessShareLock);
-	Form_pg_index form = index->rd_index;
-	bool		fits = form->indrelid == relid && index->rd_rel->relam == BTREE_AM_OID &&
-		form->indnkeyatts >= INDEX_ID &&
-		form->indkey.values[INDEX_FILIERE - 1] == reference->filiere_attno &&
-		form->indkey.values[INDEX_CREATED_AT - 1] == reference->created_at_attno &&
-		form->indkey.values[INDEX_ID - 1] == reference->id_attno;
-
-	index_close(index, NoLock);
-
-	return fits;
-}
-
-/*
- * The function that compares an index entry's filière with the argument.
- *
- * The index AM calls it for every entry of a page.  For strings whose
- * collation takes only equal bytes as equal, equal_text() does what texteq()
- * does without looking up the collation for each.
- */
+/* Replaces what is kept, at one stroke: the context is reset when nothing can fail any more. */
 static void
-set_equality(ReferencePlan *reference, Oid opno, MemoryContext cxt)
+keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation)
 {
-	Relation	index = index_open(reference->indexid, AccessShareLock);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue index targets",
+											  ALLOCSET_SMALL_SIZES);
+	IndexTarget *targets = copy_targets(plan, cxt);
 
-	fmgr_info_cxt(get_opcode(opno), &reference->equality, cxt);
-	if (reference->equality.fn_oid == F_TEXTEQ &&
-		get_collation_isdeterministic(index->rd_indcollation[INDEX_FILIERE - 1]))
-		reference->equality.fn_addr = equal_text;
-	index_close(index, NoLock);
+	MemoryContextSetParent(cxt, MemoryContextGetParent(cached->targets_cxt));
+	MemoryContextDelete(cached->targets_cxt);
+	cached->targets_cxt = cxt;
+	cached->plan = *plan;
+	cached->plan.targets = targets;
+	cached->generation = generation;
 }
 
-/* texteq() under a deterministic collation; of toasted values an index has few. */
-static Datum
-equal_text(PG_FUNCTION_ARGS)
+static IndexTarget *
+copy_targets(const ReferencePlan *plan, MemoryContext cxt)
 {
-	const struct varlena *a = (const struct varlena *) PG_GETARG_POINTER(0);
-	const struct varlena *b = (const struct varlena *) PG_GETARG_POINTER(1);
+	Size		size = sizeof(IndexTarget) * plan->ntargets;
 
-	if (VARATT_IS_EXTERNAL(a) || VARATT_IS_COMPRESSED(a) || VARATT_IS_EXTERNAL(b) ||
-		VARATT_IS_COMPRESSED(b))
-		return texteq(fcinfo);
-
-	PG_RETURN_BOOL(VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-				   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0);
+	return plan->ntargets > 0 ? memcpy(MemoryContextAlloc(cxt, size), plan->targets, size) : NULL;
 }
 
 /* A unique index on the id alone, by which a page's position can be looked up. */
@@ -261,7 +170,7 @@ find_id_index(Oid relid, const ReferencePlan *reference)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (is_plain_unique_index(index, reference->id_attno))
+		if (identifies_row(rel, index, reference->id_attno))
 			found = RelationGetRelid(index);
 		index_close(index, NoLock);
 	}
@@ -270,14 +179,23 @@ find_id_index(Oid relid, const ReferencePlan *reference)
 	return found;
 }
 
-/* Its predicate is not read: to do that would evaluate functions that it calls. */
+/*
+ * Whether id = value by this index is id = value in SQL: at any moment, of all
+ * rows, and by the equality and the collation of the column.  A predicate is not
+ * read: to do that would evaluate functions that it calls.
+ */
 static bool
-is_plain_unique_index(Relation index, AttrNumber attno)
+identifies_row(Relation rel, Relation index, AttrNumber attno)
 {
 	Form_pg_index form = index->rd_index;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	Oid			type = index->rd_opcintype[0];
 
-	return form->indisunique && form->indisvalid && form->indisready && !form->indcheckxmin &&
-		form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
+	return form->indisunique && form->indimmediate && form->indisvalid && form->indisready &&
+		!form->indcheckxmin && form->indnkeyatts == 1 && form->indkey.values[0] == attno &&
 		index->rd_rel->relam == BTREE_AM_OID &&
-		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		index->rd_indcollation[0] == att->attcollation &&
+		get_opfamily_member(index->rd_opfamily[0], type, type, BTEqualStrategyNumber) ==
+		lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_EQ_OPR)->eq_opr;
 }

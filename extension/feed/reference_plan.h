@@ -6,21 +6,14 @@
 #define CATALOGUE_REFERENCE_PLAN_H
 
 #include "feed/feed.h"
+#include "feed/index_targets.h"
 
 #include "access/attnum.h"
-#include "access/sdir.h"
 #include "nodes/nodes.h"
-
-/* Columns of an index that can be streamed from, by their numbers in it. */
-enum
-{
-	INDEX_FILIERE = 1,
-	INDEX_CREATED_AT,
-	INDEX_ID
-};
 
 typedef struct ReferencePlan
 {
+	PageFilter	filter;			/* of which it is the plan too */
 	bool		depends_on_role;
 	double		rows;			/* of a whole filière */
 	Cost		startup_cost;
@@ -32,13 +25,13 @@ typedef struct ReferencePlan
 								 * from; NULL if one can */
 
 	/* Where one can: */
-	Oid			indexid;
-	ScanDirection direction;
-	FmgrInfo	equality;		/* filière column = argument */
-	Oid			id_indexid;		/* unique, on the id alone; InvalidOid if
-								 * there is none */
+	IndexTarget *targets;
+	int			ntargets;
+	Oid			id_indexid;		/* of the one target, unique, on the id alone;
+								 * InvalidOid if there is none */
 } ReferencePlan;
 
-extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, ReferencePlan *plan);
+extern void catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
+											   ReferencePlan *plan);
 
 #endif							/* CATALOGUE_REFERENCE_PLAN_H */

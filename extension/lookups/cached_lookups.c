@@ -71,9 +71,9 @@ static List *take_kind_condition(Index rti, List **conditions);
 static Const *kind_constant(Expr *condition, Index rti);
 static bool is_kind_column(Node *expr, Index rti);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-							   int ncolumns);
+							   int ncolumns, const List *used);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-								   int ncolumns);
+								   int ncolumns, const List *used);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
 								  const AttrNumber *columns, int ncolumns);
 static bool check_access(const Attachment *attachment, Oid role);
@@ -261,13 +261,15 @@ is_kind_column(Node *expr, Index rti)
 }
 
 static TupleSource *
-begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
+begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+		   const List *used)
 {
 	return &begin_source(funcid, &row_source, columns, ncolumns)->base;
 }
 
 static TupleSource *
-begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
+begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+			   const List *used)
 {
 	return &begin_source(funcid, &document_source, columns, ncolumns)->base;
 }

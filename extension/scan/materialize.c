@@ -27,7 +27,8 @@ catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), NULL, 0);
+	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), NULL, 0, NIL);
+	source->max_rows = PG_INT64_MAX;
 	methods->open(source, fcinfo->args, fcinfo->nargs);
 
 	slot = MakeSingleTupleTableSlot(source->tupdesc, &TTSOpsVirtual);

@@ -23,9 +23,15 @@
  *
  * custom_exprs are the call's arguments, so that the planner puts Params into
  * them (LATERAL, prepared statements, sub-selects), followed by the values that
- * conditions compare with which the source applies by itself.  custom_private
- * is two lists of one element: the function's OID and the number of its source.
+ * conditions compare with which the source applies by itself, and by the LIMIT and
+ * OFFSET above, where they bound the scan.  custom_private is lists of one element:
+ * the function's OID, the number of its source and, in a plan, how many of
+ * custom_exprs are of LIMIT and OFFSET; and what the source said of the conditions
+ * that it uses.
  */
+#include "scan/column_statistics.h"
+#include "scan/order.h"
+#include "scan/row_bound.h"
 #include "scan/tuple_source.h"
 
 #include "catalog/objectaccess.h"
@@ -53,6 +59,7 @@ typedef struct StreamScanState
 	List	   *args;			/* of ExprState *, as custom_exprs; NULL for a
 								 * Const */
 	NullableDatum *arg_values;	/* of custom_exprs */
+	int			nargs;			/* of the source; what follows is a LIMIT's */
 	TupleSource *source;
 	bool		is_open;
 } StreamScanState;
@@ -103,6 +110,7 @@ catalogue_stream_scan_init(void)
 	RegisterCustomScanMethods(&scan_methods);
 	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_stream_path;
+	catalogue_column_statistics_init();
 }
 
 /*
@@ -117,7 +125,8 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	FuncExpr   *call;
 	int			number;
 	List	   *columns;
-	TupleSourceEstimate estimate = {0};
+	TupleSourceEstimate estimate = {.rows = rel->tuples};
+	const TupleSourceMethods *methods;
 	CustomPath *path;
 
 	if (prev_set_rel_pathlist_hook)
@@ -132,7 +141,10 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	if (!collect_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false), &columns))
 		return;
 
-	catalogue_tuple_source(number)->estimate(call->funcid, call->args, &estimate);
+	methods = catalogue_tuple_source(number);
+	methods->estimate(call->funcid, call->args, &estimate);
+	if (methods->row_relation != NULL)
+		catalogue_set_column_widths(rel, methods->row_relation(call->funcid));
 
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
@@ -143,6 +155,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
 	path->path.startup_cost = estimate.startup_cost;
 	path->path.total_cost = estimate.total_cost;
+	path->path.pathkeys = catalogue_order_pathkeys(root, rel, call, &estimate.order);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make2(list_make1_oid(call->funcid), list_make1_int(number));
 	path->methods = &path_methods;
@@ -203,6 +216,8 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
 	CustomScan *cscan = makeNode(CustomScan);
 	List	   *columns;
+	List	   *used = NIL;
+	List	   *bound;
 	ListCell   *lc;
 
 	cscan->scan.plan.targetlist = tlist;
@@ -214,7 +229,16 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 		cscan->custom_exprs =
 			list_concat(cscan->custom_exprs,
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
-	cscan->custom_private = best_path->custom_private;
+	/* Where a security barrier orders the conditions, none is to come first. */
+	if (methods->use_conditions != NULL && root->qual_security_level == 0)
+		cscan->custom_exprs =
+			list_concat(cscan->custom_exprs,
+						methods->use_conditions(call->funcid, call->args, rel->relid,
+												cscan->scan.plan.qual, &used));
+	bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys, used != NIL ? 1 : 0);
+	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
+	cscan->custom_private = list_concat_copy(best_path->custom_private,
+											 list_make2(list_make1_int(list_length(bound)), used));
 
 	/*
 	 * Columns that only conditions refer to which the source applies are not
@@ -277,6 +301,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
 	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
+	state->nargs = list_length(cscan->custom_exprs) - linitial_int(lthird(cscan->custom_private));
 
 	foreach(lc, cscan->custom_scan_tlist)
 		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
@@ -286,7 +311,8 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
 	InvokeFunctionExecuteHook(state->funcid);
 
-	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns);
+	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns,
+										  lfourth(cscan->custom_private));
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
 }
 
@@ -354,13 +380,13 @@ open_source(StreamScanState *state)
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	CustomScan *cscan = castNode(CustomScan, state->css.ss.ps.plan);
 	NullableDatum *args = state->arg_values;
-	int			nargs = 0;
+	int			n = 0;
 	ListCell   *expr;
 	ListCell   *expr_state;
 
 	forboth(expr, cscan->custom_exprs, expr_state, state->args)
 	{
-		NullableDatum *arg = &args[nargs++];
+		NullableDatum *arg = &args[n++];
 
 		if (lfirst(expr_state) == NULL)
 		{
@@ -370,7 +396,8 @@ open_source(StreamScanState *state)
 		else
 			arg->value = ExecEvalExprSwitchContext(lfirst(expr_state), econtext, &arg->isnull);
 	}
-	state->methods->open(state->source, args, nargs);
+	state->source->max_rows = catalogue_row_bound(&args[state->nargs], n - state->nargs);
+	state->methods->open(state->source, args, state->nargs);
 	state->is_open = true;
 }
 
@@ -410,6 +437,8 @@ explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 	{
 		Node	   *arg = lfirst(lc);
 
+		if (foreach_current_index(lc) == state->nargs)
+			break;
 		args = lappend(args, IsA(arg, Const) && ((Const *) arg)->constisnull
 					   ? NULL
 					   : deparse_expression(arg, context, es->verbose, false));

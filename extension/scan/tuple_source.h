@@ -24,15 +24,29 @@
 
 typedef struct TupleSource TupleSource;
 
+#define MAX_ORDER_COLUMNS 2
+
+/* The columns by which rows come in descending order, NULLs last. */
+typedef struct TupleSourceOrder
+{
+	int			ncolumns;
+	struct
+	{
+		AttrNumber	attno;
+		bool		nullable;
+	}			columns[MAX_ORDER_COLUMNS];
+} TupleSourceOrder;
+
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double		rows;
+	double		rows;			/* set before by a caller who knows it */
 	Cost		startup_cost;
 	Cost		total_cost;
 	List	   *relation_oids;	/* relations whose change invalidates the plan */
 	bool		depends_on_role;	/* the plan holds for the current role
 									 * only */
+	TupleSourceOrder order;
 } TupleSourceEstimate;
 
 typedef struct TupleSourceMethods
@@ -47,11 +61,26 @@ typedef struct TupleSourceMethods
 	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
 
 	/*
+	 * The relation whose rows a call returns, from which the planner takes
+	 * statistics of the columns.  NULL for a source with rows of its own.
+	 */
+	Oid			(*row_relation) (Oid funcid);
+
+	/*
 	 * Takes those conditions out of a plan's that the source can apply by
 	 * itself.  Returns what they compare with: expressions that open() gets
 	 * as further arguments.  NULL for a source that can apply none.
 	 */
 	List	   *(*take_conditions) (Index rti, List **conditions);
+
+	/*
+	 * Finds those conditions by which the source can read less.  They are
+	 * applied above it all the same.  Returns what they compare with, for
+	 * open(), and what begin() is to know of them: a list that a plan can
+	 * keep.  NULL for a source that uses none.
+	 */
+	List	   *(*use_conditions) (Oid funcid, List *args, Index rti, List *conditions,
+								   List **used);
 
 	/*
 	 * Prepares to answer calls of the function, under a snapshot that
@@ -60,12 +89,13 @@ typedef struct TupleSourceMethods
 	 * next() stores them; NULL for all of the row type.  Checks the caller's
 	 * rights on them.
 	 */
-	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns);
+	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
+						   const List *used);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call:
 	 * those of the function, and behind them those of the conditions that
-	 * were taken.
+	 * were taken or are used.
 	 */
 	void		(*open) (TupleSource *source, const NullableDatum *args, int nargs);
 
@@ -91,6 +121,12 @@ struct TupleSource
 {
 	const TupleSourceMethods *methods;
 	TupleDesc	tupdesc;		/* of the row type */
+
+	/*
+	 * Set before open(): no more rows than these are asked for, as far as
+	 * that is known.  For what a source does ahead of need.
+	 */
+	int64		max_rows;
 };
 
 /* tuple_source.c */

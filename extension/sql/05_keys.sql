@@ -35,6 +35,19 @@ WITH RECURSIVE type(oid, base) AS (
 SELECT oid::regtype FROM type WHERE base = 0
 $$;
 
+-- The type in which drivers send what belongs to a type's family: an argument of
+-- a function takes it whole, and is compared with the column as it is.
+CREATE FUNCTION catalogue.widest_type(type regtype) RETURNS regtype
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+	WHEN type IN ('smallint'::regtype, 'integer'::regtype) THEN 'bigint'::regtype
+	WHEN type = 'varchar'::regtype THEN 'text'::regtype
+	ELSE type
+END
+$$;
+
 -- Refuses a column that does not hold strings: paths and user names do.
 CREATE FUNCTION catalogue.check_string_column(relation regclass, "column" text) RETURNS void
 	LANGUAGE plpgsql STABLE
@@ -149,7 +162,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
 			MESSAGE = format('column "%s" of relation "%s" is of type %s', filiere,
 				(SELECT c.relname FROM pg_class c WHERE c.oid = relation), type),
-			DETAIL = 'There are no arrays of this type, which recent_chapters() takes.';
+			DETAIL = 'There are no arrays of this type, which recent_chapters_any() takes.';
 	END IF;
 END
 $$;

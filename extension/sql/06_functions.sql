@@ -21,17 +21,15 @@ CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 WITH chapters AS (
-	SELECT c.reltype::regtype AS row_type, f.filiere, f.name, i.id, d.created_at
+	SELECT c.reltype::regtype AS row_type, f.function, f.filiere, f.name, i.id, d.created_at
 	FROM catalogue.attachment a
 	JOIN pg_class c ON c.oid = a.chapters
-	CROSS JOIN LATERAL (
-		SELECT 'filiere', t.oid::regtype FROM pg_type t
-		WHERE t.oid = catalogue.argument_type(a.chapters, a.chapters_filiere)
-		UNION ALL
-		SELECT 'filieres', t.typarray::regtype FROM pg_type t
-		WHERE t.oid = catalogue.argument_type(a.chapters, a.chapters_filiere)) AS f (name, filiere)
-	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_id) AS i (id)
-	CROSS JOIN catalogue.argument_type(a.chapters, a.chapters_created_at) AS d (created_at)
+	JOIN pg_type t ON t.oid = catalogue.widest_type(catalogue.argument_type(a.chapters, a.chapters_filiere))
+	CROSS JOIN LATERAL (VALUES
+		('recent_chapters', 'filiere', t.oid::regtype),
+		('recent_chapters_any', 'filieres', t.typarray::regtype)) AS f (function, name, filiere)
+	CROSS JOIN catalogue.widest_type(catalogue.argument_type(a.chapters, a.chapters_id)) AS i (id)
+	CROSS JOIN catalogue.widest_type(catalogue.argument_type(a.chapters, a.chapters_created_at)) AS d (created_at)
 	WHERE a.deleted_files = attachment
 ), deletions AS (
 	SELECT 'TABLE(relation regclass, action text, row_count bigint)' AS report, a.professors
@@ -42,9 +40,9 @@ WITH chapters AS (
 	FROM catalogue.lookup l WHERE l.attachment = wanted_functions.attachment
 	ORDER BY l.ordinal LIMIT 1
 )
-SELECT 'FUNCTION', 'recent_chapters',
-	format('%s, integer, %s, %s', c.filiere, c.id, c.created_at),
-	format('%s %s, n integer DEFAULT 100, before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
+SELECT 'FUNCTION', c.function,
+	format('%s, bigint, %s, %s', c.filiere, c.id, c.created_at),
+	format('%s %s, n bigint DEFAULT 100, before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
 		c.name, c.filiere, c.id, c.created_at),
 	format('SETOF %s', c.row_type),
 	'STABLE PARALLEL SAFE ROWS 100 SUPPORT catalogue.tuple_source_support',

@@ -64,9 +64,14 @@ AND NOT EXISTS (
 	AND pg_get_indexdef(i.indexrelid, 1, true) = quote_ident(a.chapters_filiere)
 	AND pg_get_indexdef(i.indexrelid, 2, true) = quote_ident(a.chapters_created_at)
 	AND pg_get_indexdef(i.indexrelid, 3, true) = quote_ident(a.chapters_id)
-	-- indoption: 1 is DESC, 2 is NULLS FIRST; 2,0 read backward is the same order
-	AND (i.indoption[1] = 1 AND i.indoption[2] & 1 = 1
-		OR i.indoption[1] = 2 AND i.indoption[2] & 1 = 0))
+	-- indoption: 1 is DESC, 2 is NULLS FIRST.  What is read backward is the same
+	-- order, and where there are no NULLs they are first and last.
+	AND i.indoption[1] & 1 = i.indoption[2] & 1
+	AND (i.indoption[1] IN (1, 2) OR EXISTS (
+		SELECT FROM pg_attribute at
+		WHERE at.attrelid = a.chapters AND at.attname = a.chapters_created_at AND at.attnotnull
+		AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.chapters AND k.contype = 'n'
+			AND k.conkey = ARRAY[at.attnum] AND NOT k.convalidated))))
 UNION ALL
 SELECT k.relid, format('CREATE INDEX ON %s (%s)', k.relid, (
 		SELECT string_agg(quote_ident(at.attname), ', ' ORDER BY u.i)

@@ -9,6 +9,9 @@
  *				20 of 500, all in random physical order, so that the newest hundred
  *				lie on as many pages in the one as in the others
  *
+ * bench_hash	the chapters of "bench" without their long texts, dated all, in 16
+ * bench_time	partitions, by the filiere's hash and by time
+ *
  * One chapter in fifty is undated, and times repeat.  Keys are not checked
  * while loading.
  */
@@ -53,11 +56,36 @@ SELECT i, md5('universite')::uuid, md5('ufr')::uuid,
 FROM generate_series(1, 10000 + :big) AS i
 ORDER BY md5(i::text);
 
+CREATE TABLE bench.subjects (id varchar PRIMARY KEY, nom text);
+INSERT INTO bench.subjects SELECT md5('matiere ' || i)::uuid::varchar, 'Matiere ' || i FROM generate_series(0, 999) AS i;
+
+CREATE SCHEMA bench_hash;
+CREATE SCHEMA bench_time;
+CREATE TABLE bench_hash.chapters (id bigint, filiere_id varchar NOT NULL, titre text, created_at timestamp NOT NULL,
+	PRIMARY KEY (id, filiere_id)) PARTITION BY HASH (filiere_id);
+CREATE TABLE bench_time.chapters (id bigint, filiere_id varchar NOT NULL, titre text, created_at timestamp NOT NULL,
+	PRIMARY KEY (id, created_at)) PARTITION BY RANGE (created_at);
+SELECT format('CREATE TABLE bench_hash.p%1$s PARTITION OF bench_hash.chapters FOR VALUES WITH (MODULUS 16, REMAINDER %1$s)', i)
+FROM generate_series(0, 15) AS i
+\gexec
+SELECT format('CREATE TABLE bench_time.p%s PARTITION OF bench_time.chapters FOR VALUES FROM (%s) TO (%s)', i,
+	CASE WHEN i = 0 THEN 'MINVALUE' ELSE quote_literal(timestamp '2020-01-01' + i * :chapters / 160 * interval '1 minute') END,
+	CASE WHEN i = 15 THEN 'MAXVALUE' ELSE quote_literal(timestamp '2020-01-01' + (i + 1) * :chapters / 160 * interval '1 minute') END)
+FROM generate_series(0, 15) AS i
+\gexec
+INSERT INTO bench_hash.chapters
+SELECT id, filiere_id, titre, created_at FROM bench.chapitres_complets WHERE created_at IS NOT NULL;
+INSERT INTO bench_time.chapters SELECT * FROM bench_hash.chapters;
+CREATE INDEX ON bench_hash.chapters (filiere_id, created_at DESC NULLS LAST, id DESC);
+CREATE INDEX ON bench_time.chapters (filiere_id, created_at DESC NULLS LAST, id DESC);
+SELECT count(*) AS done FROM unnest(ARRAY['bench_hash', 'bench_time']) AS s,
+	catalogue.attach(s, '{"chapters": {"relation": "chapters", "filiere": "filiere_id", "author": null}}') \gset
+
 SELECT count(*) AS done FROM catalogue.attach('bench', '{"professors": null, "lookups": null, "files": null, "also_delete": null, "soft_references": null}') \gset
 SELECT count(*) AS done FROM catalogue.attach('bench_big', '{"professors": null, "lookups": null, "files": null, "also_delete": null, "soft_references": null}') \gset
 CREATE INDEX ON bench.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
 CREATE INDEX ON bench_big.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
 ALTER TABLE bench.chapitres_complets SET (autovacuum_enabled = off);
 ALTER TABLE bench_big.chapitres_complets SET (autovacuum_enabled = off);
-VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets;
+VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets, bench.subjects, bench_hash.chapters, bench_time.chapters;
 CHECKPOINT;

@@ -23,7 +23,7 @@ JOIN matieres AS m ON m.id = c.matiere_id;
 \echo '   plan for IN (...) ORDER BY ... LIMIT reads every chapter of all of them.'
 \echo
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)
-SELECT id, titre FROM recent_chapters(ARRAY['info-l1', 'math-l1'], 20);
+SELECT id, titre FROM recent_chapters_any(ARRAY['info-l1', 'math-l1'], 20);
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)
 SELECT id, titre FROM chapitres_complets WHERE filiere_id IN ('info-l1', 'math-l1')
 ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 20;

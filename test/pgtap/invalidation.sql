@@ -36,7 +36,7 @@ BEGIN
 		username := (SELECT min(p.username) FROM app.professeurs p);
 		PERFORM id FROM app.recent_chapters('f1', 5);
 		PERFORM app.recent_chapters('f1', 5);
-		PERFORM id FROM app.recent_chapters(ARRAY['f1', 'f2'], 5);
+		PERFORM id FROM app.recent_chapters_any(ARRAY['f1', 'f2'], 5);
 		PERFORM * FROM app.cached_lookups();
 		PERFORM * FROM app.preview_professor_deletion(username);
 		PERFORM * FROM app.delete_professor_batch(username);
@@ -99,14 +99,14 @@ DROP ROLE visitor;
 -- Names are part of what was read.
 ALTER SCHEMA app RENAME TO renamed;
 SELECT is((SELECT count(*) FROM renamed.recent_chapters('f1', 3)), 3::bigint, 'the feed follows a renamed schema');
-SELECT is((SELECT count(*) FROM renamed.recent_chapters(ARRAY['f1'], 3)), 3::bigint, '... of several filières');
+SELECT is((SELECT count(*) FROM renamed.recent_chapters_any(ARRAY['f1'], 3)), 3::bigint, '... of several filières');
 SELECT is((SELECT count(*) FROM renamed.cached_lookups()), 3::bigint, 'cached lookups follow it');
 SELECT is((SELECT sum(row_count) FROM renamed.delete_professor_batch('p41')), 2::numeric, 'a deletion follows it');
 ALTER SCHEMA renamed RENAME TO app;
 
 -- A dropped function takes its feed along, one that is kept till then.
 CREATE TEMPORARY TABLE before AS SELECT count(*) AS n FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed';
-DROP FUNCTION app.recent_chapters(varchar[], integer, integer, timestamp);
+DROP FUNCTION app.recent_chapters_any(text[], bigint, bigint, timestamp);
 ALTER TABLE app.chapitres_complets ALTER titre SET STATISTICS 20;
 SELECT count(*) FROM app.recent_chapters('f1', 1);
 SELECT is((SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'catalogue chapter feed'),

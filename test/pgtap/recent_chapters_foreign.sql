@@ -37,7 +37,8 @@ CREATE FUNCTION pg_temp.ids(calls text) RETURNS integer[] LANGUAGE plpgsql AS $$
 DECLARE
 	ids integer[];
 BEGIN
-	EXECUTE format('SELECT array_agg(id) FROM far.recent_chapters(%s)', calls) INTO ids;
+	EXECUTE format('SELECT array_agg(id) FROM far.%s(%s)',
+		CASE WHEN calls LIKE '%ARRAY%' THEN 'recent_chapters_any' ELSE 'recent_chapters' END, calls) INTO ids;
 	RETURN ids;
 END
 $$;

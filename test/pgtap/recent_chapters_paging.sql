@@ -54,6 +54,11 @@ BEGIN
 END
 $$;
 
+/* The function that takes an argument: a filiere, or an array of them. */
+CREATE FUNCTION pg_temp.function(filieres text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN filieres LIKE '''{%' THEN 'recent_chapters_any' ELSE 'recent_chapters' END;
+$$;
+
 /*
  * All pages of a feed, one after the other.  Each begins after the last
  * chapter of the one before, by its id, or by its id and time in every other
@@ -69,8 +74,8 @@ BEGIN
 	FOR i IN 1 .. 2000 LOOP
 		at_argument := CASE WHEN i % 2 = 0 AND last_at IS NOT NULL THEN format(', before_at => %L', last_at) ELSE '' END;
 		EXECUTE format('SELECT array_agg(id::text), (array_agg(created_at::text))[count(*)]
-			FROM %I.recent_chapters(%s, %s, before_id => %L%s)',
-			tenant, filieres, page_size, ids[cardinality(ids)], at_argument)
+			FROM %I.%I(%s, %s, before_id => %L%s)',
+			tenant, pg_temp.function(filieres), filieres, page_size, ids[cardinality(ids)], at_argument)
 		INTO page, last_at;
 		EXIT WHEN page IS NULL;
 		ids := ids || page;
@@ -97,7 +102,7 @@ DECLARE
 	line text;
 	path text := '';
 BEGIN
-	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT id, created_at FROM %I.recent_chapters(%s, 7)', tenant, filieres) LOOP
+	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT id, created_at FROM %I.%I(%s, 7)', tenant, pg_temp.function(filieres), filieres) LOOP
 		path := path || line || E'\n';
 	END LOOP;
 	RETURN CASE WHEN path ~ 'Catalogue Stream.*Index Cond' THEN 'stream'
@@ -106,11 +111,12 @@ BEGIN
 END
 $$;
 
-/* Has calls run in one of the three ways. */
+/* Has calls run in one of the ways; "few scans" is a stream that has to put filieres off. */
 CREATE FUNCTION pg_temp.run_as(way text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('catalogue.enable_stream', CASE way WHEN 'function scan' THEN 'off' ELSE 'on' END, true);
 	PERFORM set_config('enable_indexscan', CASE way WHEN 'executor' THEN 'off' ELSE 'on' END, true);
+	PERFORM set_config('work_mem', CASE way WHEN 'few scans' THEN '64kB' ELSE '4MB' END, true);
 	PERFORM set_config('enable_bitmapscan', 'off', true);
 	PERFORM set_config('enable_seqscan', CASE way WHEN 'executor' THEN 'on' ELSE 'off' END, true);
 	DISCARD PLANS;
@@ -137,9 +143,9 @@ BEGIN
 		FOREACH tenant IN ARRAY ARRAY['first_tenant', 'second_tenant'] LOOP
 			FOR filieres, argument IN VALUES
 				(ARRAY['a'], '''a'''),
-				(ARRAY['a', 'b', 'c'], '''{c,a,NULL,b,a,unknown}''' || CASE tenant WHEN 'first_tenant' THEN '::varchar[]' ELSE '::text[]' END)
+				(ARRAY['a', 'b', 'c'], '''{c,a,NULL,b,a,unknown}''')
 			LOOP
-				RETURN NEXT is(pg_temp.path(tenant, argument), way,
+				RETURN NEXT is(pg_temp.path(tenant, argument), CASE way WHEN 'few scans' THEN 'stream' ELSE way END,
 					format('seed %s, %s, %s: runs by %s', seed, tenant, filieres, way));
 				want := pg_temp.ordered(tenant, filieres);
 				RETURN NEXT cmp_ok(cardinality(want), '>', 20, format('seed %s, %s, %s: has chapters', seed, tenant, filieres));
@@ -154,8 +160,8 @@ BEGIN
 END
 $$;
 
-SELECT pg_temp.properties(1, '{stream,function scan,executor}');
-SELECT pg_temp.properties(2, '{stream,function scan,executor}');
+SELECT pg_temp.properties(1, '{stream,few scans,function scan,executor}');
+SELECT pg_temp.properties(2, '{stream,few scans,function scan,executor}');
 
 /*
  * A reader whose chapters are deleted once they are read, the last one of each

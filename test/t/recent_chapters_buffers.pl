@@ -50,6 +50,16 @@ same_pages('the table rewritten', 'VACUUM FULL chapters');
 same_pages('and rewritten again', 'CLUSTER chapters USING chapters_pkey');
 same_pages('emptied and filled', 'TRUNCATE chapters',
 	q{INSERT INTO chapters SELECT i, 'f' || i % 50, now()::timestamp, 'other ' || i, 'x' FROM generate_series(1, 5000) AS i});
+
+# More filières than there are buffers: few of their scans are open at a time.
+$session->query_safe(q{CREATE TABLE filieres AS SELECT array_agg('g' || i) AS names FROM generate_series(1, 500) AS i});
+$session->query_safe(q{INSERT INTO chapters SELECT 50000 + i, 'g' || i % 500 + 1, '2024-01-01'::timestamp + i % 7 * interval '1 day', 'many', 'x'
+	FROM generate_series(1, 1500) AS i});
+is($session->query_safe(q{SELECT array_agg(id) FROM recent_chapters_any((SELECT names FROM filieres), 1000)}),
+	$session->query_safe(q{SELECT array_agg(id) FROM (SELECT id FROM chapters WHERE titre = 'many'
+		ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1000) AS plain}),
+	'more filieres than there are buffers');
+$session->query_safe(q{DELETE FROM chapters WHERE titre = 'many'; DROP TABLE filieres});
 same_pages('uncommitted rows', 'BEGIN', q{UPDATE chapters SET titre = titre || ' ter' WHERE id % 2 = 0});
 same_pages('rolled back', 'ROLLBACK');
 $session->quit;
@@ -105,6 +115,34 @@ sub looked_up
 	$session->query_safe('SELECT pg_stat_force_next_flush()');
 	return $session->query_safe($look_ups);
 }
+
+# What has failed, was cancelled or rolled back leaves no pin.
+sub pins
+{
+	return $session->query_safe(q{SELECT count(*) FROM pg_buffercache WHERE pinning_backends > 0
+		AND relfilenode IN (pg_relation_filenode('chapters'), pg_relation_filenode('feed'))});
+}
+my $filieres = q{ARRAY['f1', 'f2', 'f3', 'f4']};
+$session->query_safe(qq{BEGIN; DECLARE c CURSOR FOR SELECT id FROM recent_chapters_any($filieres, 50); FETCH 10 FROM c});
+cmp_ok(pins(), '>', 0, 'an open page has pins');
+$session->query_safe('ROLLBACK');
+is(pins(), 0, 'a transaction that was rolled back has none');
+$session->query_safe(qq{BEGIN; SAVEPOINT s; DECLARE c CURSOR FOR SELECT id FROM recent_chapters_any($filieres, 50); FETCH 10 FROM c; ROLLBACK TO s});
+is(pins(), 0, 'nor has a subtransaction');
+$session->query_safe('COMMIT');
+my $failing = $node->background_psql('postgres', on_error_stop => 0);
+$failing->query(q{SET statement_timeout = '500ms'});
+foreach my $statement (
+	"SELECT count(1 / (id % 2)) FROM recent_chapters_any($filieres, 50)",
+	"SELECT count(pg_sleep(10)) FROM recent_chapters_any($filieres, 50)")
+{
+	$failing->query($statement);
+	like($failing->{stderr}, qr/division by zero|statement timeout/, "fails: $statement");
+	$failing->{stderr} = '';
+	is(pins(), 0, '... and leaves no pin');
+}
+$failing->quit;
+
 $session->query_safe($page);
 my $before_pages = looked_up();
 $session->query_safe($page) foreach 1 .. 300;

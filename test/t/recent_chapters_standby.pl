@@ -40,7 +40,7 @@ my %calls = (
 	'after a dated chapter' => q{recent_chapters('f7', 20, before_id => 1507)},
 	'after an undated chapter' => q{recent_chapters('f7', 20, before_id => 2007)},
 	'by position' => q{recent_chapters('f7', 20, 1507, '2024-01-01 15:00')},
-	'several filieres' => q{recent_chapters(ARRAY['f7', 'f8', 'f9'], 20)});
+	'several filieres' => q{recent_chapters_any(ARRAY['f7', 'f8', 'f9'], 20)});
 foreach my $name (sort keys %calls)
 {
 	my $sql = "SELECT id, created_at, titre FROM $calls{$name}";

@@ -1,0 +1,12 @@
+/*
+ * feed_order.h
+ *		The feed's order in SQL, as an index of the table has it.
+ */
+#ifndef CATALOGUE_FEED_ORDER_H
+#define CATALOGUE_FEED_ORDER_H
+
+#include "feed/feed.h"
+
+extern char *catalogue_feed_order_by(const ChapterFeed *feed);
+
+#endif							/* CATALOGUE_FEED_ORDER_H */

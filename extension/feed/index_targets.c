@@ -1,0 +1,253 @@
+/*
+ * index_targets.c
+ *		The indexes that a page is streamed from: one for each table or partition.
+ *
+ * They are those of the reference plan: an index scan of the bound table, or an
+ * Append or MergeAppend of one for each partition or child, with no filter, each by
+ * an index on (filière, created_at, id), or one with a filter's column beside the
+ * filière.  That its directions fit is what the
+ * planner says by not sorting.
+ *
+ * Lifetime: in the current memory context.  The caller holds the plan's locks.
+ */
+#include "feed/index_targets.h"
+
+#include "feed/scan_keys.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
+#include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
+							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
+static const char *why_not_index_scan(const Plan *plan);
+static bool is_heap(Oid relid);
+static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
+static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
+static void set_filter(IndexTarget *target, Oid opno);
+static void set_equality(const ChapterFeed *feed, IndexTarget *target, Oid opno);
+static Datum equal_text(PG_FUNCTION_ARGS);
+
+/*
+ * Looks into the reference query's plan, below its Limit, for indexes that can be
+ * streamed from.  Returns NULL and sets the targets if all of it is such, else the
+ * reason for EXPLAIN.
+ */
+const char *
+catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
+							const PlannedStmt *stmt, const Plan *plan,
+							IndexTarget **targets, int *ntargets)
+{
+	const char *not_streamed = NULL;
+	List	   *plans;
+	ListCell   *lc;
+
+	if (IsA(plan, Append))
+		plans = ((const Append *) plan)->appendplans;
+	else if (IsA(plan, MergeAppend))
+		plans = ((const MergeAppend *) plan)->mergeplans;
+	else
+		plans = list_make1(unconstify(Plan *, plan));
+
+	*ntargets = 0;
+	*targets = palloc0(sizeof(IndexTarget) * list_length(plans));
+	foreach(lc, plans)
+	{
+		not_streamed = find_target(feed, filter, stmt, lfirst(lc), &(*targets)[*ntargets]);
+		if (not_streamed != NULL)
+			break;
+		(*ntargets)++;
+	}
+	if (not_streamed != NULL)
+		*ntargets = 0;
+
+	return not_streamed;
+}
+
+/* The same of the plan for one table. */
+static const char *
+find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt *stmt,
+			const Plan *plan, IndexTarget *target)
+{
+	const Attachment *attachment = feed->attachment;
+	List	   *indexqual;
+
+	if (IsA(plan, IndexScan))
+	{
+		const IndexScan *scan = (const IndexScan *) plan;
+
+		target->indexid = scan->indexid;
+		target->direction = scan->indexorderdir;
+		indexqual = scan->indexqual;
+	}
+	else if (IsA(plan, IndexOnlyScan))
+	{
+		const IndexOnlyScan *scan = (const IndexOnlyScan *) plan;
+
+		target->indexid = scan->indexid;
+		target->direction = scan->indexorderdir;
+		indexqual = scan->indexqual;
+	}
+	else
+		return why_not_index_scan(plan);
+
+	target->relid = rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid;
+	target->filiere_attno = get_attnum(target->relid, attachment->chapters_filiere);
+	target->created_at_attno = get_attnum(target->relid, attachment->chapters_created_at);
+	target->id_attno = get_attnum(target->relid, attachment->chapters_id);
+
+	if (!is_heap(target->relid))
+		return "the table is not a heap";
+	if (plan->qual != NIL)
+		return "the plan filters the rows";
+	if (!index_has_order(feed, filter, target))
+		return "the plan's index is not on (filiere, created_at, id)";
+	if (!set_equalities(feed, target, indexqual))
+		return "the plan filters the rows";
+
+	return NULL;
+}
+
+static const char *
+why_not_index_scan(const Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_ForeignScan:
+			return "the table is foreign";
+		case T_CustomScan:
+			return "the table is scanned by another extension";
+		case T_Sort:
+		case T_IncrementalSort:
+			return "no index has the order (filiere, created_at DESC NULLS LAST, id DESC)";
+		default:
+			return "the plan does not read one index in order";
+	}
+}
+
+/* Whether heap_fetch.c can read the table, which does without the table access method. */
+static bool
+is_heap(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+
+	table_close(rel, NoLock);
+
+	return heap;
+}
+
+/* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */
+static bool
+index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target)
+{
+	Relation	index = index_open(target->indexid, AccessShareLock);
+	Form_pg_index form = index->rd_index;
+	const int16 *columns = form->indkey.values;
+	AttrNumber	filter_attno = 0;
+	int			nleading = 1;
+	bool		fits;
+
+	target->filiere_key = INDEX_FILIERE;
+	target->filter_key = 0;
+	if (filter->attno != 0)
+	{
+		filter_attno = get_attnum(target->relid, get_attname(feed->relid, filter->attno, false));
+		target->filiere_key = columns[0] == filter_attno ? 2 : 1;
+		target->filter_key = 3 - target->filiere_key;
+		nleading = MAX_LEADING_KEYS;
+	}
+	target->created_at_key = nleading + 1;
+
+	fits = form->indrelid == target->relid && index->rd_rel->relam == BTREE_AM_OID &&
+		form->indnkeyatts >= nleading + 2 &&
+		columns[target->filiere_key - 1] == target->filiere_attno &&
+		(target->filter_key == 0 || columns[target->filter_key - 1] == filter_attno) &&
+		columns[target->created_at_key - 1] == target->created_at_attno &&
+		columns[target->created_at_key] == target->id_attno;
+	index_close(index, NoLock);
+
+	return fits;
+}
+
+/* Takes over the plan's comparisons, one for each leading column; whether these are all. */
+static bool
+set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual)
+{
+	ListCell   *lc;
+
+	if (list_length(indexqual) != target->created_at_key - 1)
+		return false;
+	foreach(lc, indexqual)
+	{
+		OpExpr	   *condition = (OpExpr *) lfirst(lc);
+		AttrNumber	key;
+
+		if (!IsA(condition, OpExpr))
+			return false;
+		key = castNode(Var, linitial(condition->args))->varattno;
+		if (key == target->filiere_key)
+			set_equality(feed, target, condition->opno);
+		else if (key == target->filter_key)
+			set_filter(target, condition->opno);
+		else
+			return false;
+	}
+
+	return true;
+}
+
+static void
+set_filter(IndexTarget *target, Oid opno)
+{
+	Relation	index = index_open(target->indexid, AccessShareLock);
+	int			strategy;
+	Oid			left;
+
+	target->filter_operator = opno;
+	get_op_opfamily_properties(opno, index->rd_opfamily[target->filter_key - 1], false, &strategy,
+							   &left, &target->filter_type);
+	index_close(index, NoLock);
+}
+
+/*
+ * The function that compares an index entry's filière with the argument.
+ *
+ * The index AM calls it for every entry of a page.  For strings whose
+ * collation takes only equal bytes as equal, equal_text() does what texteq()
+ * does without looking up the collation for each.
+ */
+static void
+set_equality(const ChapterFeed *feed, IndexTarget *target, Oid opno)
+{
+	Relation	index = index_open(target->indexid, AccessShareLock);
+
+	target->equality_operator = opno;
+	fmgr_info_cxt(get_opcode(opno), &target->equality, feed->base.cxt);
+	target->equality_type = catalogue_feed_key_type(index, target->filiere_key, feed->filiere.oid);
+	if (target->equality.fn_oid == F_TEXTEQ &&
+		get_collation_isdeterministic(index->rd_indcollation[target->filiere_key - 1]))
+		target->equality.fn_addr = equal_text;
+	index_close(index, NoLock);
+}
+
+/* texteq() under a deterministic collation; of toasted values an index has few. */
+static Datum
+equal_text(PG_FUNCTION_ARGS)
+{
+	const struct varlena *a = (const struct varlena *) PG_GETARG_POINTER(0);
+	const struct varlena *b = (const struct varlena *) PG_GETARG_POINTER(1);
+
+	if (VARATT_IS_EXTERNAL(a) || VARATT_IS_COMPRESSED(a) || VARATT_IS_EXTERNAL(b) ||
+		VARATT_IS_COMPRESSED(b))
+		return texteq(fcinfo);
+
+	PG_RETURN_BOOL(VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+				   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0);
+}

@@ -1,0 +1,127 @@
+/*
+ * read_ahead.c
+ *		Asking for the heap blocks that an index scan is about to read.
+ *
+ * An index scan reads the blocks of its rows one after the other, and waits for
+ * each.  Yet the leaf page that it has read names those that come next.  The
+ * operating system is asked for them: no more at a time than the tablespace's
+ * effective_io_concurrency, no further than the call can need, and not for what is
+ * in the shared buffers.
+ *
+ * To ask costs a look into the buffer table, and a system call for each block that
+ * is not there.  That pays only where reads wait for a device.  So reads are timed:
+ * one that took longer than catalogue.read_ahead_latency begins it, and a faster one
+ * of a block that had not been asked for ends it.  Every so many blocks, one is not
+ * asked for, in order to be such a sample.
+ *
+ * Lifetime: the state lies in the caller's.  No pin is taken but that of the block
+ * that is read, which belongs to the current resource owner.
+ */
+#include "feed/read_ahead.h"
+
+#include "access/nbtree.h"
+#include "executor/instrument.h"
+#include "portability/instr_time.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#define BLOCKS_PER_SAMPLE 128
+
+#ifndef CATALOGUE_PLAIN_HEAP_FETCH
+static int64 blocks_read(void);
+#endif
+
+/* "rows_wanted" are all that can be asked for, the first one with them. */
+void
+catalogue_read_ahead_init(ReadAhead *shared, int64 rows_wanted, int nscans)
+{
+	MemSet(shared, 0, sizeof(ReadAhead));
+	shared->rows_wanted = rows_wanted - 1;
+	shared->nscans = Max(nscans, 1);
+	shared->reads_are_slow = catalogue_read_ahead_latency == 0;
+}
+
+/*
+ * To be called when a scan begins.  Of many that are merged each may give one row
+ * and no more, so they start with a small share and earn a greater one.
+ */
+void
+catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concurrency)
+{
+	ahead->shared = shared;
+	ahead->io_concurrency = io_concurrency;
+	ahead->distance = Max(io_concurrency / shared->nscans, 1);
+	ahead->leaf = InvalidBlockNumber;
+	ahead->last_block = InvalidBlockNumber;
+	ahead->unasked = InvalidBlockNumber;
+}
+
+#ifndef CATALOGUE_PLAIN_HEAP_FETCH
+
+/* Asks for the blocks behind the entry that the scan has just returned. */
+void
+catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection direction)
+{
+	const BTScanPosData *leaf = &((BTScanOpaque) scan->opaque)->currPos;
+	int			step = ScanDirectionIsForward(direction) ? 1 : -1;
+	int			behind = ScanDirectionIsForward(direction) ? leaf->lastItem - leaf->itemIndex
+		: leaf->itemIndex - leaf->firstItem;
+	int			distance = Min(Min(ahead->distance, behind), ahead->shared->rows_wanted);
+
+	if (ahead->io_concurrency == 0)
+		return;
+	if (ahead->leaf != leaf->currPage || (ahead->next - leaf->itemIndex) * step <= 0)
+	{
+		ahead->leaf = leaf->currPage;
+		ahead->next = leaf->itemIndex + step;
+		ahead->last_block = ItemPointerGetBlockNumber(&leaf->items[leaf->itemIndex].heapTid);
+		ahead->unasked = ahead->last_block;
+	}
+	while ((ahead->next - leaf->itemIndex) * step <= distance)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&leaf->items[ahead->next].heapTid);
+
+		ahead->next += step;
+		if (block == ahead->last_block)
+			continue;
+		ahead->last_block = block;
+		if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
+			ahead->unasked = block;
+		else if (PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM, block).initiated_io)
+			ahead->shared->blocks++;
+	}
+	ahead->distance = Min(ahead->distance * 2, ahead->io_concurrency);
+}
+
+/* ReadBuffer(), which is timed where that says how slow reads are. */
+Buffer
+catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block)
+{
+	ReadAhead  *shared = ahead->shared;
+	int64		read_before = blocks_read();
+	instr_time	start;
+	instr_time	duration;
+	Buffer		buffer;
+
+	if (ahead->io_concurrency == 0 || catalogue_read_ahead_latency < 0 ||
+		(shared->reads_are_slow && block != ahead->unasked))
+		return ReadBuffer(rel, block);
+
+	INSTR_TIME_SET_CURRENT(start);
+	buffer = ReadBuffer(rel, block);
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	if (blocks_read() > read_before)
+		shared->reads_are_slow = INSTR_TIME_GET_MILLISEC(duration) >= catalogue_read_ahead_latency;
+
+	return buffer;
+}
+
+/* By this backend, from the operating system. */
+static int64
+blocks_read(void)
+{
+	return pgBufferUsage.shared_blks_read + pgBufferUsage.local_blks_read;
+}
+
+#endif							/* CATALOGUE_PLAIN_HEAP_FETCH */

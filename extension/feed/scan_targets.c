@@ -1,0 +1,113 @@
+/*
+ * scan_targets.c
+ *		The tables and indexes that a call streams from, and their columns.
+ *
+ * A partition may have its columns in another order than the table, and columns
+ * that were dropped; so each target maps the columns that are looked at.  It is
+ * opened when it is first read: of many partitions a filière is in few.
+ *
+ * Lifetime: in the context that is current at the beginning.  Locks are kept to the
+ * end of the transaction.
+ */
+#include "feed/scan_targets.h"
+
+#include "access/attmap.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/spccache.h"
+
+static void map_columns(const ScanTargets *targets, ScanTarget *target);
+
+/* All arguments must live as long as the targets. */
+ScanTargets *
+catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, const ColumnSet *columns)
+{
+	ScanTargets *targets = palloc0(offsetof(ScanTargets, targets) +
+								   sizeof(ScanTarget) * plan->ntargets);
+
+	targets->cxt = CurrentMemoryContext;
+	targets->rel = rel;
+	targets->columns = columns;
+	targets->ntargets = plan->ntargets;
+	for (int i = 0; i < plan->ntargets; i++)
+		targets->targets[i].plan = &plan->targets[i];
+
+	return targets;
+}
+
+/* Opens a target, if it is not yet. */
+void
+catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
+{
+	MemoryContext oldcxt;
+
+	if (target->index != NULL)
+		return;
+
+	oldcxt = MemoryContextSwitchTo(targets->cxt);
+	if (target->rel == NULL)
+		target->rel = table_open(target->plan->relid, AccessShareLock);
+	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
+	map_columns(targets, target);
+	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,
+																   target->columns.numbers,
+																   target->columns.ncolumns);
+	target->index = index_open(target->plan->indexid, AccessShareLock);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped. */
+static void
+map_columns(const ScanTargets *targets, ScanTarget *target)
+{
+	ColumnSet  *columns = &target->columns;
+	AttrMap    *map = NULL;
+
+	*columns = *targets->columns;
+	if (target->plan->relid != RelationGetRelid(targets->rel))
+		map = build_attrmap_by_name_if_req(RelationGetDescr(target->rel),
+										   RelationGetDescr(targets->rel), false);
+	if (map == NULL)
+		return;
+
+	columns->numbers = palloc(sizeof(AttrNumber) * columns->ncolumns);
+	columns->last = 0;
+	for (int i = 0; i < columns->ncolumns; i++)
+	{
+		columns->numbers[i] = map->attnums[targets->columns->numbers[i] - 1];
+		columns->last = Max(columns->last, columns->numbers[i]);
+	}
+	free_attrmap(map);
+}
+
+void
+catalogue_feed_end_targets(ScanTargets *targets)
+{
+	for (int i = 0; i < targets->ntargets; i++)
+	{
+		if (targets->targets[i].index != NULL)
+			index_close(targets->targets[i].index, NoLock);
+		if (targets->targets[i].rel != NULL)
+			table_close(targets->targets[i].rel, NoLock);
+	}
+}
+
+/*
+ * Stores the columns of a row in a slot of their shape, which is empty.  The values
+ * point into the row's own slot.
+ */
+void
+catalogue_feed_store_columns(const ColumnSet *columns, TupleTableSlot *row,
+							 TupleTableSlot *result)
+{
+	slot_getsomeattrs(row, columns->last);
+	for (int i = 0; i < columns->ncolumns; i++)
+	{
+		AttrNumber	number = columns->numbers[i];
+
+		result->tts_values[i] = number > 0 ? row->tts_values[number - 1] : (Datum) 0;
+		result->tts_isnull[i] = number > 0 ? row->tts_isnull[number - 1] : true;
+	}
+}

@@ -1,0 +1,90 @@
+# A page asks for the blocks that come next: as many as it can need and no more,
+# within effective_io_concurrency, and none that is in the buffers.  The time that a
+# read must take is set to none here; rows are those of plain SQL.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\njit = off");
+$node->start;
+plan skip_all => 'the system cannot be asked for blocks'
+  if ($node->psql('postgres', 'SET effective_io_concurrency = 8'))[0] != 0 && $node->stop;
+plan skip_all => 'nothing is read ahead on this version yet' if $node->pg_version >= 20 && $node->stop;
+$node->safe_psql('postgres', "\\set chapters 10000\n\\i test/fixtures/feed.sql");
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA parts;
+	CREATE TABLE parts.chapters (LIKE chapters INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id);
+	CREATE TABLE parts.one PARTITION OF parts.chapters FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+	CREATE TABLE parts.two PARTITION OF parts.chapters FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+	INSERT INTO parts.chapters SELECT * FROM chapters;
+	CREATE INDEX ON parts.chapters (filiere, created_at DESC NULLS LAST, id DESC);
+	ANALYZE parts.chapters;
+	SELECT FROM catalogue.attach('parts', '{"chapters": {"relation": "parts.chapters", "filiere": "filiere", "author": null}}');
+	CREATE TABLE backward AS SELECT * FROM chapters WHERE created_at IS NOT NULL;
+	ALTER TABLE backward ALTER created_at SET NOT NULL, ADD PRIMARY KEY (id);
+	CREATE INDEX ON backward (filiere, created_at, id);
+	ANALYZE backward;
+	CREATE SCHEMA backward;
+	SELECT FROM catalogue.attach('backward', '{"chapters": {"relation": "public.backward", "filiere": "filiere", "author": null}}')});
+
+# The blocks that a query asked for, with nothing in the buffers, after some settings.
+sub read_ahead
+{
+	my ($query, @settings) = @_;
+	$node->restart;
+	my $plan = $node->safe_psql('postgres', join(';', 'SET catalogue.read_ahead_latency = 0',
+		'SET effective_io_concurrency = 8', @settings,
+		"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) $query"));
+	like($plan, qr/Catalogue Stream/, "streamed: $query");
+	return $plan =~ /Blocks Read Ahead: (\d+)/ ? $1 : 0;
+}
+
+# Two chapters of a filière are never on one block here.
+my $page = q{SELECT titre FROM recent_chapters('f7', 20)};
+is(read_ahead($page), 19, 'all but the first of a page');
+is(read_ahead($page, 'SET effective_io_concurrency = 1'), 19, 'one at a time');
+is(read_ahead($page, 'SET effective_io_concurrency = 0'), 0, 'none where the tablespace is not to be');
+is(read_ahead($page, 'SET catalogue.read_ahead_latency = -1'), 0, 'none where it is off');
+is(read_ahead($page, 'SET catalogue.read_ahead_latency = 1000'), 0, 'none where reads are fast');
+is(read_ahead($page, $page), 0, 'none of what is in the buffers');
+is(read_ahead(q{SELECT titre FROM recent_chapters('f7', 1)}), 0, 'one row needs no other');
+
+is(read_ahead("$page LIMIT 5"), 4, 'no further than a LIMIT');
+is(read_ahead("$page OFFSET 2 LIMIT 3"), 4, '... with an OFFSET');
+is(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL) ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 5}),
+	4, '... below its own order');
+is(read_ahead('EXECUTE page(5)', "PREPARE page(int) AS $page LIMIT \$1", 'SET plan_cache_mode = force_generic_plan'),
+	4, '... by a parameter');
+is(read_ahead("$page ORDER BY titre LIMIT 5"), 19, 'a sort needs all');
+is(read_ahead("SELECT titre FROM recent_chapters('f7', 20) WHERE id > 0 LIMIT 5"), 4 + 8,
+	'and conditions may need more');
+is(read_ahead("SELECT (SELECT max(s) FROM (SELECT id AS s FROM recent_chapters('f7', 20) LIMIT o.n) AS c) FROM (VALUES (5), (5)) AS o(n)"),
+	4, 'LIMIT of an outer row');
+
+# The first of each leaf page comes unasked.
+cmp_ok(read_ahead(q{SELECT titre FROM backward.recent_chapters('f7', 20)}), '>=', 18, 'backward');
+cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 30)}), '>=', 24, 'merged');
+is(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 1)}), 0, 'one row of three filieres');
+cmp_ok(read_ahead(q{SELECT titre FROM parts.recent_chapters('f7', 20)}), '>=', 16, 'partitions');
+cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL)}), '>=', 190, 'a whole filiere, two ranges of it');
+
+# Nothing but time changes.
+foreach my $query (
+	q{SELECT * FROM recent_chapters('f7', NULL)},
+	q{SELECT * FROM recent_chapters('f7', 50, 4007)},
+	q{SELECT * FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], NULL)},
+	q{SELECT * FROM parts.recent_chapters('f7', NULL)},
+	q{SELECT * FROM backward.recent_chapters('f7', NULL)})
+{
+	my $without = $node->safe_psql('postgres', "SET catalogue.read_ahead_latency = -1; $query");
+	$node->restart;
+	is($node->safe_psql('postgres', "SET catalogue.read_ahead_latency = 0; SET effective_io_concurrency = 8; $query"),
+		$without, "same rows: $query");
+}
+$node->stop;
+
+done_testing();
