@@ -3,20 +3,20 @@
  *		Content of the lookup tables, cached by each backend, never stale.
  *
  * Coherence.  A change of a lookup table sends an invalidation message with
- * its commit (sentinel.c), DDL on the tables sends others.  All entries share
- * one set of dependencies, which covers every message that can concern any of
- * them.  A call first accepts the messages that have arrived and, where they
- * have made the dependencies stale, drops all entries; so it sees what was
- * committed before it began.  A load adds what it reads to the dependencies
- * before it takes its snapshot, and publishes its entry only if they are
- * current, and still the same set, once it has read everything.
+ * its commit (sentinel.c), DDL on the tables sends others.  What is known of an
+ * attachment's tables (tables.c) has registered all of these before any of it is
+ * read.  A call first accepts the messages that have arrived, and where one
+ * concerns its tables, drops all entries that were read from them.  A load
+ * publishes its entry only if no message has come once it has read everything.
  *
- * Visibility.  A transaction that has an XID may see rows that nobody else
- * sees, also where no trigger covers them.  An entry that it loads is
- * uncommitted: kept when the transaction commits, dropped when it or a part of
- * it rolls back.  A transaction that wrote a lookup table, or that reads
- * through one snapshot (REPEATABLE READ and up), bypasses the cache, as does a
- * caller to whom row-level security applies.
+ * Visibility.  A call answers as of its statement's snapshot, as a SELECT in its
+ * place would: from an entry where the tables have not changed between that
+ * snapshot and now, else from the tables under that very snapshot.  A
+ * transaction that has written a lookup table, or that has one snapshot for all
+ * its statements (REPEATABLE READ and up), bypasses the cache, as does a caller to
+ * whom row-level security applies.  An entry that is loaded by a transaction with
+ * an XID may show what that does to the tables by DDL: it is uncommitted, kept
+ * when the transaction commits, dropped when it or a part of it rolls back.
  *
  * Memory.  Each entry is immutable and has a memory context of its own.  A load
  * builds it below the caller's context; it becomes a child of lookup_cxt when
@@ -24,11 +24,11 @@
  * evicted while it is pinned is freed by the last pin.  A pin belongs to a
  * memory context of the caller's, whose reset releases it, so that no ERROR
  * leaves one behind.  The bound, catalogue.cache_size, holds for what later
- * calls can find: published entries and the structures that find them.
+ * calls can find: published entries and the structures that find them.  These
+ * shrink with the entries; what is known of tables is dropped when it takes too
+ * much of the bound.
  */
 #include "lookups/cache.h"
-
-#include "lookups/sentinel.h"
 
 #include "access/xact.h"
 #include "common/hashfn.h"
@@ -37,70 +37,81 @@
 #include "portability/instr_time.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-typedef struct LookupKey
-{
-	Oid			schema;
-	LookupForm	form;
-	const char *scope;			/* NULL for all; in the entry's memory */
-} LookupKey;
+#define MIN_BUCKETS 32
 
 typedef struct LookupEntry
 {
 	CachedThing base;			/* (must be first) */
-	LookupKey	key;
+	LookupKey	key;			/* the scope's image in the entry's memory */
+	uint32		hash;
+	struct LookupEntry *next;	/* in its bucket */
+	char	   *scope_text;		/* NULL for all */
 	instr_time	loaded_at;		/* monotonic */
 	uint64		hits;
 	bool		uncommitted;	/* loaded by the current transaction, which
 								 * has an XID */
 	dlist_node	recency;
+	dlist_node	of_tables;		/* in the list of what it was read from */
+	const LookupTables *tables;
 	Size		bytes;			/* of its memory context */
 	const LookupContent *content;
 } LookupEntry;
 
-typedef struct LookupSlot
+typedef struct TablesSlot
 {
-	LookupKey	key;			/* hash key (must be first) */
-	LookupEntry *entry;
-} LookupSlot;
+	Oid			schema;			/* hash key (must be first) */
+	LookupTables *tables;
+} TablesSlot;
 
 static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before
 										 * the first use */
-static MemoryContext index_cxt = NULL;	/* holds the hash and the dependencies */
-static HTAB *lookup_hash = NULL;	/* of LookupSlot: the published entries */
-static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used
-														 * first */
-static Size entry_bytes = 0;	/* of all of them */
-static LookupCounts counts;
+static MemoryContext index_cxt = NULL;	/* holds the two hash tables */
+static HTAB *tables_hash = NULL;	/* of TablesSlot; NULL while empty */
 
-/* What all entries were read from; the version changes when the set is replaced. */
-static MemoryContext dependencies_cxt = NULL;
-static Dependencies *dependencies = NULL;
-static uint64 dependencies_version = 0;
+/* The published entries: by key, and the latest used first. */
+static LookupEntry **buckets = NULL;
+static uint32 nbuckets = 0;		/* a power of two */
+static uint32 nentries = 0;
+static dlist_head entries = DLIST_STATIC_INIT(entries);
+
+static Size entry_bytes = 0;	/* of all of them */
+static Size tables_bytes = 0;	/* of what is known of their tables */
+static Size index_bytes = 0;	/* of what finds both */
+static LookupCounts counts;
 
 static bool has_uncommitted = false;	/* whether an entry is uncommitted */
 
 static void create_cache(void);
-static bool transaction_may_use_cache(void);
-static LookupEntry *find_entry(const LookupRequest *request);
-static LookupEntry *load_entry(const LookupRequest *request);
-static LookupEntry *read_entry(const LookupRequest *request);
-static void publish_entry(LookupEntry *entry);
+static bool may_use_cache(const LookupRequest *request);
+static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
+static LookupEntry *read_entry(const LookupRequest *request, Snapshot snapshot);
+static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
+static LookupTables *find_tables(const Attachment *attachment);
+static void add_tables(LookupTables *tables);
+static void drop_tables(LookupTables *tables);
+static void drop_all_tables(void);
+static LookupEntry *find_entry(const LookupKey *key);
+static void publish_entry(LookupEntry *entry, LookupTables *tables);
 static void drop_entry(LookupEntry *entry);
-static void invalidate_if_stale(void);
+static uint64 drop_entries_of(LookupTables *tables);
 static uint64 drop_all_entries(void);
 static void evict_entries(Size bytes);
+static void fit_buckets(uint32 n);
 static Size cache_limit(void);
 static Size cache_bytes(void);
+static void count_index_bytes(void);
 static void at_transaction_end(XactEvent event, void *arg);
 static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
 								  SubTransactionId parentSubid, void *arg);
 static void keep_uncommitted(void);
 static void drop_uncommitted(void);
-static uint32 hash_key(const void *key, Size keysize);
-static int	match_keys(const void *a, const void *b, Size keysize);
+static LookupKey request_key(const LookupRequest *request);
+static uint32 hash_key(const LookupKey *key);
+static bool same_key(const LookupKey *a, const LookupKey *b);
 static double entry_age(const LookupEntry *entry);
 
 /* Called once, while the library is loaded. */
@@ -119,33 +130,30 @@ catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 	catalogue_init_pin(&pin->base, cxt);
 }
 
-/*
- * Pins content for a request, from the cache or from the tables.
- *
- * The role's privileges have been checked.  With row_security the content
- * depends on the role, and bypasses the cache.
- */
+/* Pins content for a request, from the cache or from the tables. */
 void
-catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security)
+catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request)
 {
-	LookupEntry *entry;
+	LookupEntry *entry = NULL;
+	LookupTables *tables;
 
 	if (lookup_cxt == NULL)
 		create_cache();
 
 	AcceptInvalidationMessages();
-	invalidate_if_stale();
 	if (catalogue_lookup_ttl == 0)
 		counts.expiries += drop_all_entries();
 	evict_entries(0);
 
-	if (row_security || !transaction_may_use_cache())
+	if (may_use_cache(request) && (tables = find_tables(request->attachment)) != NULL &&
+		catalogue_lookups_unchanged_since(tables, request->snapshot) &&
+		!catalogue_wrote_lookups(tables))
 	{
-		counts.bypasses++;
-		pin->cache = "bypass";
-		entry = read_entry(request);
+		LookupKey	key = request_key(request);
+
+		entry = find_entry(&key);
 	}
-	else if ((entry = find_entry(request)) != NULL)
+	if (entry != NULL)
 	{
 		counts.hits++;
 		entry->hits++;
@@ -153,11 +161,7 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_sec
 		pin->cache = "hit";
 	}
 	else
-	{
-		counts.misses++;
-		pin->cache = "miss";
-		entry = load_entry(request);
-	}
+		entry = load_entry(request, &pin->cache);
 
 	/*
 	 * From here on nothing can fail; what is not published is freed by its
@@ -196,13 +200,13 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 
 		copy->schema = entry->key.schema;
 		copy->form = entry->key.form;
-		copy->scope = entry->key.scope != NULL ? pstrdup(entry->key.scope) : NULL;
+		copy->scope = entry->scope_text != NULL ? pstrdup(entry->scope_text) : NULL;
 		copy->nrows = entry->content->nrows;
 		copy->bytes = entry->bytes;
 		copy->age = entry_age(entry);
 		/* Stale entries are dropped at the next call. */
-		copy->expires_in =
-			catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
+		copy->expires_in = catalogue_lookup_tables_current(entry->tables)
+			? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
 		copy->hits = entry->hits;
 		stats->entries = lappend(stats->entries, copy);
 	}
@@ -224,48 +228,245 @@ create_cache(void)
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
 	MemoryContext child_cxt =
 		AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
-	MemoryContext empty_cxt =
-		AllocSetContextCreate(child_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
-	Dependencies *empty = catalogue_begin_dependencies(empty_cxt);
-	HASHCTL		ctl = {
-		.keysize = sizeof(LookupKey),
-		.entrysize = sizeof(LookupSlot),
-		.hash = hash_key,
-		.match = match_keys,
-		.hcxt = child_cxt,
-	};
-	HTAB	   *hash = hash_create("catalogue lookup hash", 32, &ctl,
-								   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+
+	buckets = MemoryContextAllocZero(child_cxt, MIN_BUCKETS * sizeof(LookupEntry *));
+	nbuckets = MIN_BUCKETS;
 
 	/* From here on nothing can fail. */
 	MemoryContextSetParent(cxt, CacheMemoryContext);
 	lookup_cxt = cxt;
 	index_cxt = child_cxt;
-	dependencies_cxt = empty_cxt;
-	dependencies = empty;
-	lookup_hash = hash;
+	count_index_bytes();
 }
 
+/*
+ * Whether a call may be answered from the cache, and fill it, as far as that does
+ * not depend on the tables.
+ *
+ * An attachment that has changed since the call began may be bound to other tables
+ * now than those for which the role's rights were checked.
+ */
 static bool
-transaction_may_use_cache(void)
+may_use_cache(const LookupRequest *request)
 {
-	return catalogue_lookup_ttl > 0 && !catalogue_transaction_wrote_lookups() &&
-		!IsolationUsesXactSnapshot();
+	return catalogue_lookup_ttl > 0 && !request->row_security && !IsolationUsesXactSnapshot() &&
+		catalogue_is_current(request->attachment->base.dependencies);
 }
 
-/* The published entry that answers a request, or NULL; one that has expired is dropped. */
+/*
+ * Reads an entry under the snapshot of its statement, and publishes it if it holds
+ * for later ones too, and is not too large.
+ *
+ * Rows of a table that was rewritten after that snapshot was taken are not to be
+ * seen by it, so these are read under the newest one.
+ */
 static LookupEntry *
-find_entry(const LookupRequest *request)
+load_entry(const LookupRequest *request, const char **cache)
 {
-	LookupKey	key = {request->attachment->schema, request->form, request->scope};
-	LookupSlot *slot = hash_search(lookup_hash, &key, HASH_FIND, NULL);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
+											  ALLOCSET_SMALL_SIZES);
+	CachedPin  *pin = MemoryContextAlloc(cxt, sizeof(CachedPin));
+	LookupTables *tables;
+	Snapshot	snapshot = request->snapshot;
+	uint64		renewals;
 	LookupEntry *entry;
 
+	catalogue_init_pin(pin, cxt);
+	tables = lock_tables(request, pin);
+	renewals = tables->renewals;
+	if (!IsolationUsesXactSnapshot() && catalogue_lookups_redefined_since(tables, snapshot))
+		snapshot = GetLatestSnapshot();
+
+	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
+		!catalogue_lookups_unchanged_since(tables, snapshot))
+	{
+		counts.bypasses++;
+		*cache = "bypass";
+		entry = read_entry(request, snapshot);
+	}
+	else
+	{
+		counts.misses++;
+		*cache = "miss";
+		entry = read_entry(request, snapshot);
+
+		/*
+		 * A call nested in the load (by an output function, say) may have
+		 * noticed a change already.
+		 */
+		if (tables->renewals != renewals || !catalogue_lookup_tables_current(tables) ||
+			!may_use_cache(request))
+			counts.discarded_loads++;
+		else if (!catalogue_row_security_applies(request->attachment, request->role) &&
+				 entry->bytes <= cache_limit() / 2)
+		{
+			evict_entries(entry->bytes);
+			if (!tables->base.dropped)
+				publish_entry(entry, tables);
+		}
+	}
+	MemoryContextDelete(cxt);
+
+	return entry;
+}
+
+/* Reads an entry that is neither published nor pinned, below the current memory context. */
+static LookupEntry *
+read_entry(const LookupRequest *request, Snapshot snapshot)
+{
+	MemoryContext cxt =
+		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
+	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
+
+	entry->base.cxt = cxt;
+	entry->base.dropped = true; /* until it is published */
+	entry->key = request_key(request);
+	entry->hash = hash_key(&entry->key);
+	if (OidIsValid(request->scope.type))
+	{
+		char	   *image = MemoryContextAlloc(cxt, request->scope.length);
+		Oid			output;
+		bool		is_varlena;
+
+		entry->key.scope.image = memcpy(image, request->scope.image, request->scope.length);
+		getTypeOutputInfo(request->scope.type, &output, &is_varlena);
+		entry->scope_text =
+			MemoryContextStrdup(cxt, OidOutputFunctionCall(output, request->scope.value));
+	}
+
+	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	INSTR_TIME_SET_CURRENT(entry->loaded_at);
+	entry->content = catalogue_read_lookups(request, snapshot, cxt);
+	entry->bytes = MemoryContextMemAllocated(cxt, false);
+
+	return entry;
+}
+
+/*
+ * The tables of a request, locked, as they are now, and pinned.  Those of an
+ * attachment that has changed since the call began are nobody else's.
+ */
+static LookupTables *
+lock_tables(const LookupRequest *request, CachedPin *pin)
+{
+	for (;;)
+	{
+		LookupTables *tables = find_tables(request->attachment);
+
+		CHECK_FOR_INTERRUPTS();
+		if (tables == NULL)
+		{
+			tables = catalogue_read_lookup_tables(request->attachment);
+			tables->base.dropped = true;
+			if (catalogue_is_current(request->attachment->base.dependencies))
+				add_tables(tables);
+			MemoryContextSetParent(tables->base.cxt, lookup_cxt);
+		}
+		catalogue_pin(pin, &tables->base);
+		catalogue_lock_lookup_tables(tables);
+		if (catalogue_is_current(tables->base.dependencies))
+			return tables;
+		catalogue_unpin(pin);
+	}
+}
+
+/*
+ * What is known of an attachment's tables, or NULL.  If it is not true any more it
+ * is dropped; if only rows have changed, what was read of these is.
+ */
+static LookupTables *
+find_tables(const Attachment *attachment)
+{
+	TablesSlot *slot;
+	LookupTables *tables;
+
+	if (tables_hash == NULL || !catalogue_is_current(attachment->base.dependencies))
+		return NULL;
+	slot = hash_search(tables_hash, &attachment->schema, HASH_FIND, NULL);
 	if (slot == NULL)
 		return NULL;
-	entry = slot->entry;
+	tables = slot->tables;
 
-	if (entry_age(entry) >= catalogue_lookup_ttl)
+	if (catalogue_lookup_tables_current(tables))
+		return tables;
+	counts.invalidations += drop_entries_of(tables);
+	if (!catalogue_is_current(tables->base.dependencies))
+	{
+		drop_tables(tables);
+		return NULL;
+	}
+	catalogue_renew_lookup_tables(tables);
+
+	return tables;
+}
+
+/* Lets later calls find what is known of an attachment's tables. */
+static void
+add_tables(LookupTables *tables)
+{
+	TablesSlot *slot;
+	bool		found;
+
+	if (tables_hash == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(TablesSlot),
+			.hcxt = index_cxt,
+		};
+
+		tables_hash = hash_create("catalogue lookup tables", 8, &ctl,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+
+	slot = hash_search(tables_hash, &tables->schema, HASH_ENTER, &found);
+	if (found)
+		return;					/* by a call nested in the reading */
+
+	slot->tables = tables;
+	tables->base.dropped = false;
+	tables->bytes = MemoryContextMemAllocated(tables->base.cxt, true);
+	tables_bytes += tables->bytes;
+	count_index_bytes();
+}
+
+/* Forgets tables that later calls could find, and what was read from them. */
+static void
+drop_tables(LookupTables *tables)
+{
+	drop_entries_of(tables);
+	hash_search(tables_hash, &tables->schema, HASH_REMOVE, NULL);
+	tables_bytes -= tables->bytes;
+	catalogue_drop_cached(&tables->base);
+}
+
+static void
+drop_all_tables(void)
+{
+	HASH_SEQ_STATUS status;
+	TablesSlot *slot;
+
+	if (tables_hash == NULL)
+		return;
+
+	hash_seq_init(&status, tables_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+		drop_tables(slot->tables);
+	hash_destroy(tables_hash);
+	tables_hash = NULL;
+	count_index_bytes();
+}
+
+/* The published entry of a key, or NULL; one that has expired is dropped. */
+static LookupEntry *
+find_entry(const LookupKey *key)
+{
+	uint32		hash = hash_key(key);
+	LookupEntry *entry = buckets[hash & (nbuckets - 1)];
+
+	while (entry != NULL && (entry->hash != hash || !same_key(&entry->key, key)))
+		entry = entry->next;
+	if (entry != NULL && entry_age(entry) >= catalogue_lookup_ttl)
 	{
 		counts.expiries++;
 		drop_entry(entry);
@@ -275,90 +476,27 @@ find_entry(const LookupRequest *request)
 	return entry;
 }
 
-/*
- * Reads an entry, and publishes it if it is current and not too large.
- *
- * What it is read from is added to the dependencies before the snapshot is
- * taken: what is committed after that makes them stale, now or at the next
- * call.
- */
-static LookupEntry *
-load_entry(const LookupRequest *request)
-{
-	bool		cacheable;
-	uint64		version;
-	LookupEntry *entry;
-
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		invalidate_if_stale();
-		version = dependencies_version;
-		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
-		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
-		cacheable = catalogue_lock_lookups(request, dependencies);
-	} while (!catalogue_end_reading(dependencies));
-
-	entry = read_entry(request);
-
-	/*
-	 * A call nested in the load (by an output function, say) may have
-	 * replaced the dependencies.  The attachment was looked up before they
-	 * covered it, so it answers for itself.
-	 */
-	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
-		!catalogue_is_current(request->attachment->base.dependencies))
-		counts.discarded_loads++;
-	else if (cacheable && entry->bytes <= cache_limit() / 2)
-	{
-		evict_entries(entry->bytes);
-		publish_entry(entry);
-	}
-
-	return entry;
-}
-
-/* Reads an entry that is neither published nor pinned, below the current memory context. */
-static LookupEntry *
-read_entry(const LookupRequest *request)
-{
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
-	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
-	Snapshot	snapshot;
-
-	entry->base.cxt = cxt;
-	entry->base.dropped = true; /* until it is published */
-	entry->key.schema = request->attachment->schema;
-	entry->key.form = request->form;
-	if (request->scope != NULL)
-		entry->key.scope = MemoryContextStrdup(cxt, request->scope);
-
-	/* The newest one, unless the transaction has but one. */
-	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
-	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
-	INSTR_TIME_SET_CURRENT(entry->loaded_at);
-	entry->content = catalogue_read_lookups(request, snapshot, cxt);
-	entry->bytes = MemoryContextMemAllocated(cxt, false);
-
-	return entry;
-}
-
 /* Lets later calls find an entry, unless a call nested in its load has published the same. */
 static void
-publish_entry(LookupEntry *entry)
+publish_entry(LookupEntry *entry, LookupTables *tables)
 {
-	bool		found;
-	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
+	LookupEntry **bucket;
 
-	if (found)
+	if (find_entry(&entry->key) != NULL)
 		return;
+	if (nentries >= nbuckets)
+		fit_buckets(2 * nbuckets);
 
 	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
-	slot->entry = entry;
+	bucket = &buckets[entry->hash & (nbuckets - 1)];
+	entry->next = *bucket;
+	*bucket = entry;
+	nentries++;
 	entry->base.dropped = false;
+	entry->tables = tables;
 	entry_bytes += entry->bytes;
 	dlist_push_head(&entries, &entry->recency);
+	dlist_push_head(&tables->entries, &entry->of_tables);
 	has_uncommitted |= entry->uncommitted;
 }
 
@@ -366,28 +504,33 @@ publish_entry(LookupEntry *entry)
 static void
 drop_entry(LookupEntry *entry)
 {
-	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
+	LookupEntry **link = &buckets[entry->hash & (nbuckets - 1)];
+
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
+	nentries--;
 	dlist_delete(&entry->recency);
+	dlist_delete(&entry->of_tables);
+	entry->tables = NULL;
 	entry_bytes -= entry->bytes;
 	catalogue_drop_cached(&entry->base);
 }
 
-/* Drops all entries if anything that they were read from has changed since. */
-static void
-invalidate_if_stale(void)
+/* Drops all entries read from these tables; returns how many they were. */
+static uint64
+drop_entries_of(LookupTables *tables)
 {
-	if (catalogue_is_current(dependencies))
-		return;
+	uint64		ndropped = 0;
+	dlist_mutable_iter iter;
 
-	counts.invalidations += drop_all_entries();
+	dlist_foreach_modify(iter, &tables->entries)
+	{
+		drop_entry(dlist_container(LookupEntry, of_tables, iter.cur));
+		ndropped++;
+	}
 
-	/*
-	 * An empty set fits into the block that a reset keeps, so this cannot
-	 * fail.
-	 */
-	MemoryContextReset(dependencies_cxt);
-	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	dependencies_version++;
+	return ndropped;
 }
 
 /* Drops all entries; returns how many they were. */
@@ -406,15 +549,55 @@ drop_all_entries(void)
 	return ndropped;
 }
 
-/* Evicts the least recently used entries until so many bytes more fit into the cache. */
+/*
+ * Evicts the least recently used entries until so many bytes more fit into the
+ * cache.  What finds them shrinks along.
+ */
 static void
 evict_entries(Size bytes)
 {
+	if (cache_bytes() + bytes <= cache_limit())
+		return;
+
+	if (tables_bytes > cache_limit() / 4)
+		drop_all_tables();
 	while (!dlist_is_empty(&entries) && cache_bytes() + bytes > cache_limit())
 	{
 		counts.evictions++;
 		drop_entry(dlist_tail_element(LookupEntry, recency, &entries));
+		if (nentries < nbuckets / 8)
+			fit_buckets(nbuckets / 2);
 	}
+	while (nbuckets > MIN_BUCKETS && nentries < nbuckets / 8)
+		fit_buckets(nbuckets / 2);
+}
+
+/* Gives the entries so many buckets, if there is memory for them. */
+static void
+fit_buckets(uint32 n)
+{
+	LookupEntry **fitting;
+	dlist_iter	iter;
+
+	if (n < MIN_BUCKETS)
+		return;
+	fitting = MemoryContextAllocExtended(index_cxt, n * sizeof(LookupEntry *),
+										 MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+	if (fitting == NULL)
+		return;
+
+	dlist_foreach(iter, &entries)
+	{
+		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
+		LookupEntry **bucket = &fitting[entry->hash & (n - 1)];
+
+		entry->next = *bucket;
+		*bucket = entry;
+	}
+	pfree(buckets);
+	buckets = fitting;
+	nbuckets = n;
+	count_index_bytes();
 }
 
 static Size
@@ -427,7 +610,13 @@ cache_limit(void)
 static Size
 cache_bytes(void)
 {
-	return entry_bytes + MemoryContextMemAllocated(lookup_cxt, false) +
+	return entry_bytes + tables_bytes + index_bytes;
+}
+
+static void
+count_index_bytes(void)
+{
+	index_bytes = MemoryContextMemAllocated(lookup_cxt, false) +
 		MemoryContextMemAllocated(index_cxt, true);
 }
 
@@ -489,29 +678,36 @@ drop_uncommitted(void)
 	has_uncommitted = false;
 }
 
-static uint32
-hash_key(const void *key, Size keysize)
+static LookupKey
+request_key(const LookupRequest *request)
 {
-	const LookupKey *k = key;
-	uint32		hash = hash_combine(murmurhash32(k->schema), k->form);
+	LookupKey	key = {
+		.schema = request->attachment->schema,
+		.form = request->form,
+		.scope = request->scope,
+	};
 
-	if (k->scope != NULL)
-		hash = hash_combine(hash, string_hash(k->scope, strlen(k->scope) + 1));
+	return key;
+}
+
+static uint32
+hash_key(const LookupKey *key)
+{
+	uint32		hash = hash_combine(murmurhash32(key->schema), key->form);
+
+	if (OidIsValid(key->scope.type))
+		hash = hash_combine(hash, hash_bytes((const unsigned char *) key->scope.image,
+											 (int) key->scope.length));
 
 	return hash;
 }
 
-static int
-match_keys(const void *a, const void *b, Size keysize)
+static bool
+same_key(const LookupKey *a, const LookupKey *b)
 {
-	const LookupKey *ka = a;
-	const LookupKey *kb = b;
-
-	if (ka->schema != kb->schema || ka->form != kb->form)
-		return 1;
-	if (ka->scope == NULL || kb->scope == NULL)
-		return ka->scope != kb->scope;
-	return strcmp(ka->scope, kb->scope);
+	return a->schema == b->schema && a->form == b->form && a->scope.type == b->scope.type &&
+		a->scope.length == b->scope.length &&
+		(a->scope.length == 0 || memcmp(a->scope.image, b->scope.image, a->scope.length) == 0);
 }
 
 /* In seconds, by a monotonic clock. */

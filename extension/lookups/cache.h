@@ -7,6 +7,7 @@
 
 #include "invalidation.h"
 #include "lookups/content.h"
+#include "lookups/tables.h"
 
 /*
  * A pin keeps content in memory, from catalogue_pin_lookups() until
@@ -57,7 +58,7 @@ typedef struct LookupCacheStats
 
 extern void catalogue_lookup_cache_init(void);
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
-extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security);
+extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request);
 extern void catalogue_unpin_lookups(LookupPin *pin);
 extern void catalogue_get_lookup_cache_stats(LookupCacheStats *stats);
 extern void catalogue_reset_lookup_cache(void);

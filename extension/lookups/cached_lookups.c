@@ -31,8 +31,8 @@
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/acl.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "utils/rls.h"
 
 /* The first argument of both functions, and what open() gets behind it. */
 #define ARG_UNIVERSITE 0
@@ -52,10 +52,13 @@ typedef struct LookupSource
 	MemoryContext cxt;			/* holds the source and its pin */
 	const Attachment *attachment;
 	Oid			universite_type;
+	int16		universite_length;
+	bool		universite_by_value;
 	int			ncolumns;		/* that next() stores, from 0 */
 	AttrNumber	columns[LOOKUP_ROW_NATTS];
 	Oid			role;			/* that began the execution */
 	bool		row_security;	/* applies to it */
+	Snapshot	snapshot;		/* outlives the source */
 	LookupPin	pin;			/* holds content while the source is open */
 	uint64		position;		/* of the next row, in the content */
 	uint64		end;			/* of the rows to return */
@@ -74,13 +77,14 @@ static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *
 							   int ncolumns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 								   int ncolumns);
-static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
+static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 								  const AttrNumber *columns, int ncolumns);
 static bool check_access(const Attachment *attachment, Oid role);
 static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
+static void set_scope(const LookupSource *source, Datum value, LookupScope *scope);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
 static bool next_document(TupleSource *base, TupleTableSlot *slot);
 static void store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot);
@@ -263,18 +267,19 @@ is_kind_column(Node *expr, Index rti)
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &row_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &row_source, snapshot, columns, ncolumns)->base;
 }
 
 static TupleSource *
 begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns)
 {
-	return &begin_source(funcid, &document_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &document_source, snapshot, columns, ncolumns)->base;
 }
 
 /* Begins either source; the columns are as in TupleSourceMethods. */
 static LookupSource *
-begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *columns, int ncolumns)
+begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
+			 const AttrNumber *columns, int ncolumns)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup source",
 											  ALLOCSET_SMALL_SIZES);
@@ -294,6 +299,9 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *co
 	source->attachment = attachment_with_lookups(funcid);
 	get_func_signature(funcid, &argtypes, &nargs);
 	source->universite_type = argtypes[ARG_UNIVERSITE];
+	get_typlenbyval(source->universite_type, &source->universite_length,
+					&source->universite_by_value);
+	source->snapshot = snapshot;
 	source->role = GetUserId();
 	source->row_security = check_access(source->attachment, source->role);
 	catalogue_init_lookup_pin(&source->pin, cxt);
@@ -310,7 +318,6 @@ static bool
 check_access(const Attachment *attachment, Oid role)
 {
 	Oid			checked_namespace = InvalidOid;
-	bool		restricted = false;
 	ListCell   *lc;
 
 	foreach(lc, attachment->lookups)
@@ -328,11 +335,9 @@ check_access(const Attachment *attachment, Oid role)
 		}
 		if (!may_select(lookup, role))
 			catalogue_report_no_privilege(lookup->relid);
-		if (check_enable_rls(lookup->relid, role, true) == RLS_ENABLED)
-			restricted = true;
 	}
 
-	return restricted;
+	return catalogue_row_security_applies(attachment, role);
 }
 
 /* Whether a role may read the columns of a lookup table that are bound. */
@@ -416,24 +421,38 @@ pin_content(LookupSource *source, LookupForm form, const NullableDatum *universi
 	LookupRequest request = {
 		.attachment = source->attachment,
 		.role = source->role,
+		.row_security = source->row_security,
+		.snapshot = source->snapshot,
 		.form = form,
 	};
-	char	   *scope = NULL;
 
 	if (!universite->isnull)
+		set_scope(source, universite->value, &request.scope);
+	catalogue_pin_lookups(&source->pin, &request);
+}
+
+/* Fills in a scope, which may point into itself and into the value. */
+static void
+set_scope(const LookupSource *source, Datum value, LookupScope *scope)
+{
+	scope->type = source->universite_type;
+	scope->value = value;
+	if (source->universite_by_value)
 	{
-		Oid			output;
-		bool		is_varlena;
-
-		getTypeOutputInfo(source->universite_type, &output, &is_varlena);
-		request.scope = scope = OidOutputFunctionCall(output, universite->value);
-		request.scope_value = universite->value;
-		request.scope_type = source->universite_type;
+		scope->image = (const char *) &scope->value;
+		scope->length = sizeof(Datum);
 	}
-
-	catalogue_pin_lookups(&source->pin, &request, source->row_security);
-	if (scope != NULL)
-		pfree(scope);
+	else if (source->universite_length == -1)
+	{
+		scope->value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		scope->image = VARDATA_ANY(DatumGetPointer(scope->value));
+		scope->length = VARSIZE_ANY_EXHDR(DatumGetPointer(scope->value));
+	}
+	else
+	{
+		scope->image = DatumGetPointer(value);
+		scope->length = datumGetSize(value, false, source->universite_length);
+	}
 }
 
 static bool

@@ -22,16 +22,12 @@
 #include "query.h"
 #include "rights.h"
 
-#include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
@@ -67,50 +63,6 @@ static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void no_operation(DestReceiver *self);
 static uint32 append_text(StringInfo values, text *value);
 static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
-
-/*
- * Locks the lookup tables and their partitions, and adds them to the
- * dependencies of their content.
- *
- * False where the content must not be cached: if row-level security applies to
- * the role, or a change of a row may send no invalidation message, since tables
- * that inherit from a lookup table, without being its partitions, do not have
- * its triggers.
- */
-bool
-catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies)
-{
-	bool		cacheable = true;
-	ListCell   *lc;
-
-	foreach(lc, request->attachment->lookups)
-	{
-		LookupBinding *lookup = lfirst(lc);
-
-		catalogue_depend_on_relation(dependencies, lookup->relid);
-		LockRelationOid(lookup->relid, AccessShareLock);
-		switch (get_rel_relkind(lookup->relid))
-		{
-			case RELKIND_PARTITIONED_TABLE:
-				catalogue_depend_on_partitions(dependencies, lookup->relid, AccessShareLock);
-				break;
-			case '\0':
-				ereport(ERROR,
-						errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("lookup table of kind \"%s\" does not exist", lookup->kind),
-						errhint("Run SELECT * FROM catalogue.attach(%s) again.",
-								quote_literal_cstr(request->attachment->schema_name)));
-				break;
-			default:
-				if (has_subclass(lookup->relid))
-					cacheable = false;
-		}
-		if (check_enable_rls(lookup->relid, request->role, true) == RLS_ENABLED)
-			cacheable = false;
-	}
-
-	return cacheable;
-}
 
 /*
  * Reads what a request asks for, under a snapshot, into one chunk in "cxt".
@@ -164,10 +116,11 @@ catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 static void
 execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
 {
-	const NullableDatum scope = {.value = request->scope_value};
+	const NullableDatum scope = {.value = request->scope.value};
 	SPIExecuteOptions options = {
 		.params =
-		catalogue_make_params(request->scope != NULL ? 1 : 0, &request->scope_type, &scope),
+		catalogue_make_params(OidIsValid(request->scope.type) ? 1 : 0, &request->scope.type,
+							  &scope),
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
@@ -196,7 +149,7 @@ lookup_query(const LookupRequest *request)
 		const LookupBinding *lookup = list_nth(lookups, i);
 
 		/* Rows without a parent_id belong to no university. */
-		if (request->scope != NULL && i > 0 && lookup->parent == NULL)
+		if (OidIsValid(request->scope.type) && i > 0 && lookup->parent == NULL)
 			break;
 
 		if (i > 0)
@@ -213,7 +166,7 @@ lookup_query(const LookupRequest *request)
 							 quote_identifier(lookup->parent));
 		appendStringInfo(&query, " FROM %s AS t%d",
 						 catalogue_qualified_relation_name(lookup->relid), i);
-		if (request->scope != NULL)
+		if (OidIsValid(request->scope.type))
 			append_scope(&query, lookups, i);
 	}
 	appendStringInfoString(&query, ") AS l (ordinal, id, code, nom, parent_id)"

@@ -15,17 +15,36 @@ typedef enum LookupForm
 	LOOKUP_DOCUMENT				/* for cached_lookups_json() */
 } LookupForm;
 
+/* The university that lookups are asked for, by its id. */
+typedef struct LookupScope
+{
+	Oid			type;			/* InvalidOid for all */
+	Datum		value;
+	const char *image;			/* the bytes of the value, for comparisons */
+	Size		length;
+} LookupScope;
+
 /* What a call asks for. */
 typedef struct LookupRequest
 {
 	const Attachment *attachment;
 	Oid			role;			/* who began the call: reads the tables */
+	bool		row_security;	/* applies to it */
+	Snapshot	snapshot;		/* of the call's statement */
 	LookupForm	form;
-	const char *scope;			/* the university's id as text; NULL for all */
-	Datum		scope_value;	/* the same as it was given, where scope is
-								 * set */
-	Oid			scope_type;
+	LookupScope scope;
 } LookupRequest;
+
+/*
+ * What an entry of the cache answers.  Scopes are the same if their bytes are: text
+ * would depend on DateStyle and the like.
+ */
+typedef struct LookupKey
+{
+	Oid			schema;
+	LookupForm	form;
+	LookupScope scope;			/* less its value */
+} LookupKey;
 
 /* Columns of cached_lookups(). */
 enum
@@ -65,7 +84,6 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-extern bool catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies);
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
 											 MemoryContext cxt);
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,

@@ -15,12 +15,13 @@
 #include "commands/async.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "storage/sinval.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
 /* Of the current transaction. */
-static bool wrote_lookups = false;
 static TransactionId notified_xid = InvalidTransactionId;	/* (sub)transaction that
 															 * sent a message */
 
@@ -42,11 +43,13 @@ catalogue_lookup_sentinel_relid(void)
 	return catalogue_member_relid("lookup_sentinel");
 }
 
-/* Whether the current transaction has changed lookups, even in a part that it rolled back. */
-bool
-catalogue_transaction_wrote_lookups(void)
+/* The trigger function that sends the messages. */
+Oid
+catalogue_lookup_changed_function(void)
 {
-	return wrote_lookups;
+	List	   *name = list_make2(makeString("catalogue"), makeString("lookup_changed"));
+
+	return LookupFuncName(name, 0, NULL, false);
 }
 
 /*
@@ -72,7 +75,6 @@ catalogue_lookup_changed(PG_FUNCTION_ARGS)
 		CacheInvalidateRelcacheByRelid(catalogue_lookup_sentinel_relid());
 		if (catalogue_notify_lookups)
 			Async_Notify("catalogue_lookups", "");
-		wrote_lookups = true;
 		notified_xid = xid;
 	}
 
@@ -118,7 +120,6 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			wrote_lookups = false;
 			notified_xid = InvalidTransactionId;
 			break;
 		default:

@@ -9,6 +9,6 @@
 
 extern void catalogue_lookup_sentinel_init(void);
 extern Oid	catalogue_lookup_sentinel_relid(void);
-extern bool catalogue_transaction_wrote_lookups(void);
+extern Oid	catalogue_lookup_changed_function(void);
 
 #endif							/* CATALOGUE_LOOKUPS_SENTINEL_H */
