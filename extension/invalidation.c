@@ -3,7 +3,7 @@
  *		What a cached thing depends on, and how long it lives.
  *
  * A backend has ten relcache callback slots for core and all extensions
- * together; this module takes one, and two of the syscaches'.  The callbacks may
+ * together; this module takes one, and four of the syscaches'.  The callbacks may
  * run wherever a lock is taken, also where a look at a catalog would corrupt the
  * backend: they compare numbers and set flags, nothing else.
  *
@@ -25,7 +25,8 @@ typedef enum DependencyKind
 {
 	DEPEND_ON_RELATION,			/* key: its OID */
 	DEPEND_ON_SCHEMA,			/* key: hash value in the syscache ... */
-	DEPEND_ON_FUNCTION			/* ... since that is what the messages carry */
+	DEPEND_ON_FUNCTION,			/* ... since that is what the messages carry */
+	DEPEND_ON_TEXT_FORMS		/* key: 0; any cast, and any label of an enum */
 } DependencyKind;
 
 typedef struct Dependency
@@ -63,6 +64,9 @@ catalogue_invalidation_init(void)
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, Int32GetDatum(DEPEND_ON_SCHEMA));
 	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, Int32GetDatum(DEPEND_ON_FUNCTION));
+	CacheRegisterSyscacheCallback(ENUMOID, syscache_callback, Int32GetDatum(DEPEND_ON_TEXT_FORMS));
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, syscache_callback,
+								  Int32GetDatum(DEPEND_ON_TEXT_FORMS));
 }
 
 /* Nothing yet; to be added to before what is added is read.  Ends with the context. */
@@ -133,6 +137,13 @@ catalogue_depend_on_function(Dependencies *dependencies, Oid funcid)
 {
 	add_dependency(dependencies, DEPEND_ON_FUNCTION,
 				   GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(funcid)));
+}
+
+/* How values become text: what casts there are, and the labels of enums. */
+void
+catalogue_depend_on_text_forms(Dependencies *dependencies)
+{
+	add_dependency(dependencies, DEPEND_ON_TEXT_FORMS, 0);
 }
 
 /* All has been read; false where a message came meanwhile, and it must be read again. */
@@ -266,8 +277,10 @@ relcache_callback(Datum arg, Oid relid)
 static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
+	DependencyKind kind = (DependencyKind) DatumGetInt32(arg);
+
 	if (hashvalue != 0)
-		mark_stale((DependencyKind) DatumGetInt32(arg), hashvalue);
+		mark_stale(kind, kind == DEPEND_ON_TEXT_FORMS ? 0 : hashvalue);
 	else
 		mark_all_stale();
 }

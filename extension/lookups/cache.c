@@ -88,7 +88,7 @@ static bool has_uncommitted = false;	/* whether an entry is uncommitted */
 static void create_cache(void);
 static bool may_use_cache(const LookupRequest *request);
 static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
-static LookupEntry *read_entry(const LookupRequest *request, Snapshot snapshot);
+static LookupEntry *read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot);
 static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
 static LookupTables *find_tables(const Attachment *attachment);
 static void add_tables(LookupTables *tables);
@@ -282,13 +282,13 @@ load_entry(const LookupRequest *request, const char **cache)
 	{
 		counts.bypasses++;
 		*cache = "bypass";
-		entry = read_entry(request, snapshot);
+		entry = read_entry(request, tables, snapshot);
 	}
 	else
 	{
 		counts.misses++;
 		*cache = "miss";
-		entry = read_entry(request, snapshot);
+		entry = read_entry(request, tables, snapshot);
 
 		/*
 		 * A call nested in the load (by an output function, say) may have
@@ -312,7 +312,7 @@ load_entry(const LookupRequest *request, const char **cache)
 
 /* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
-read_entry(const LookupRequest *request, Snapshot snapshot)
+read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot)
 {
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
@@ -336,7 +336,7 @@ read_entry(const LookupRequest *request, Snapshot snapshot)
 
 	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
 	INSTR_TIME_SET_CURRENT(entry->loaded_at);
-	entry->content = catalogue_read_lookups(request, snapshot, cxt);
+	entry->content = catalogue_read_lookups(request, tables, snapshot, cxt);
 	entry->bytes = MemoryContextMemAllocated(cxt, false);
 
 	return entry;

@@ -17,6 +17,7 @@
  */
 #include "lookups/content.h"
 
+#include "lookups/column_text.h"
 #include "lookups/document.h"
 #include "names.h"
 #include "query.h"
@@ -26,6 +27,7 @@
 #include "executor/tuptable.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -70,16 +72,22 @@ static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
  * Raises what a SELECT by the role raises.
  */
 LookupContent *
-catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryContext cxt)
+catalogue_read_lookups(const LookupRequest *request, const LookupTables *tables,
+					   Snapshot snapshot, MemoryContext cxt)
 {
 	MemoryContext load_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(load_cxt);
 	RowReceiver receiver;
+	int			nestlevel = 0;
 	LookupContent *content;
 
 	init_receiver(&receiver, request->attachment);
+	if (tables->fix_settings)
+		nestlevel = catalogue_fix_text_settings();
 	execute_query(&receiver, request, snapshot);
+	if (tables->fix_settings)
+		AtEOXact_GUC(true, nestlevel);
 	if (request->form == LOOKUP_ROWS)
 		content = make_rows(&receiver, cxt);
 	else

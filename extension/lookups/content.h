@@ -5,7 +5,7 @@
 #ifndef CATALOGUE_LOOKUPS_CONTENT_H
 #define CATALOGUE_LOOKUPS_CONTENT_H
 
-#include "attachment.h"
+#include "lookups/tables.h"
 
 #include "utils/snapshot.h"
 
@@ -84,7 +84,8 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
+extern LookupContent *catalogue_read_lookups(const LookupRequest *request,
+											 const LookupTables *tables, Snapshot snapshot,
 											 MemoryContext cxt);
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 								uint64 *start, uint64 *end);

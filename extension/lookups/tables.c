@@ -19,6 +19,7 @@
  */
 #include "lookups/tables.h"
 
+#include "lookups/column_text.h"
 #include "lookups/sentinel.h"
 #include "names.h"
 
@@ -41,6 +42,7 @@
 static void read_tables(CachedThing *thing, void *arg);
 static List *lock_table(const Attachment *attachment, const LookupBinding *lookup,
 						LookupTables *tables);
+static void look_at_texts(const LookupBinding *lookup, LookupTables *tables);
 static bool changes_are_announced(Oid relid, Oid function);
 static void take_position(Snapshot snapshot, SnapshotPosition *position);
 
@@ -191,7 +193,10 @@ read_tables(CachedThing *thing, void *arg)
 	catalogue_depend_on_relation(thing->dependencies, catalogue_lookup_sentinel_relid());
 	tables->cacheable = true;
 	foreach(lc, attachment->lookups)
+	{
 		relids = list_concat_unique_oid(relids, lock_table(attachment, lfirst(lc), tables));
+		look_at_texts(lfirst(lc), tables);
+	}
 
 	tables->nrelids = 0;
 	tables->relids = MemoryContextAlloc(thing->cxt, list_length(relids) * sizeof(Oid));
@@ -234,6 +239,31 @@ lock_table(const Attachment *attachment, const LookupBinding *lookup, LookupTabl
 	}
 
 	return list_make1_oid(lookup->relid);
+}
+
+/* Notes what the texts of a lookup table's columns depend on. */
+static void
+look_at_texts(const LookupBinding *lookup, LookupTables *tables)
+{
+	const char *names[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (names[i] == NULL)
+			continue;
+		switch (catalogue_column_text(lookup->relid, names[i], tables->base.dependencies))
+		{
+			case TEXT_OF_VALUE:
+				break;
+			case TEXT_OF_SETTINGS:
+				tables->fix_settings = true;
+				break;
+			case TEXT_OF_ANYTHING:
+				tables->fix_settings = true;
+				tables->cacheable = false;
+				break;
+		}
+	}
 }
 
 /*

@@ -30,6 +30,7 @@ typedef struct LookupTables
 	int			nrelids;
 	bool		cacheable;		/* whether every change of content is
 								 * announced */
+	bool		fix_settings;	/* whether texts depend on settings */
 	MemoryContext changes_cxt;
 	Dependencies *changes;		/* on announcements of changed rows */
 	SnapshotPosition since;		/* the content has not changed since this */

@@ -84,7 +84,7 @@ SELECT is((SELECT count(*) FROM known AS k, LATERAL cached_lookups_json(NULL, k.
 -- A load that asks for the same lookups, through a cast: one entry in the end
 
 CREATE TYPE reading AS (value text);
-CREATE FUNCTION as_text(reading) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION as_text(reading) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	IF current_setting('app.nested', true) IS DISTINCT FROM 'yes' THEN
 		PERFORM set_config('app.nested', 'yes', false);
