@@ -12,7 +12,7 @@ SET client_min_messages = warning;
 \c -
 SET client_min_messages = warning;
 SET search_path = app, public;
-SELECT plan(32);
+SELECT plan(44);
 SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (0::bigint, 0::bigint)', 'nothing yet');
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
@@ -105,6 +105,42 @@ SELECT is((SELECT count(*) FROM catalogue.cache_stats WHERE schema_name IS NOT N
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, '... which is found');
 RESET debug_discard_caches;
 SELECT pg_temp.map_nom('nom') \g /dev/null
+
+-- Two tables that exchange their names
+
+SELECT count(*) FROM cached_lookups() \g /dev/null
+ALTER TABLE filieres RENAME TO programmes;
+SELECT is_empty('SELECT * FROM catalogue.cache_selftest() WHERE NOT ok', 'a table that is renamed is followed');
+CREATE TABLE filieres (LIKE programmes INCLUDING ALL);
+INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('new', 'new', 'n', 'f');
+SELECT results_eq('SELECT schema_name, detail FROM catalogue.cache_selftest() WHERE NOT ok',
+	$$VALUES ('app'::name, 'app.programmes is bound, app.filieres is another table; run catalogue.attach() again')$$,
+	'the self-test tells where another takes its name');
+SELECT results_eq('SELECT "check", status, detail FROM catalogue.doctor(''app'') WHERE status IN (''error'', ''warning'')',
+	$$VALUES ('tables exist', 'error', 'run attach() again, lookup "filiere" is bound to app.programmes, and app.filieres is another table')$$,
+	'so does the doctor');
+SELECT pg_temp.map_nom('nom') \g /dev/null
+SELECT results_eq('SELECT id FROM cached_lookups() WHERE kind = ''filiere''', $$VALUES ('new')$$, 'attached again, the new one is read');
+SELECT is_empty('SELECT * FROM catalogue.cache_selftest() WHERE NOT ok', '... and all is well');
+UPDATE filieres SET id = 'newer';
+SELECT results_eq('SELECT id FROM cached_lookups() WHERE kind = ''filiere''', $$VALUES ('newer')$$, '... and followed');
+DROP TABLE filieres;
+ALTER TABLE programmes RENAME TO filieres;
+SELECT pg_temp.map_nom('nom') \g /dev/null
+
+-- NULL means all universities: whoever must not see all says so
+
+PREPARE of_university(text) AS SELECT l.id FROM cached_lookups($1) AS l WHERE $1 IS NOT NULL;
+PREPARE document_of_university(text) AS
+	SELECT l.lookups -> 'ufrs' -> 'f' ->> 'nom' FROM cached_lookups_json($1, NULL) AS l WHERE $1 IS NOT NULL;
+SELECT cmp_ok((SELECT count(*) FROM cached_lookups(NULL)), '=', (SELECT count(*) FROM cached_lookups()), 'NULL means all');
+SELECT is_empty('EXECUTE of_university(NULL)', '... unless the query excludes it');
+SELECT is_empty('EXECUTE document_of_university(NULL)', '... also for documents');
+SET plan_cache_mode = force_generic_plan;
+SELECT is_empty('EXECUTE of_university(NULL)', '... with a generic plan');
+SELECT cmp_ok((SELECT count(*) FROM cached_lookups('u')), '>', 0::bigint, 'a university has some');
+SELECT results_eq('EXECUTE document_of_university(''u'')', $$VALUES ('f')$$, '... by the same statement');
+RESET plan_cache_mode;
 
 -- Partitions: changed by themselves, in a way that no trigger covers; more than a few
 
