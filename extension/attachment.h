@@ -75,5 +75,6 @@ typedef struct Attachment
 
 extern const Attachment *catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies);
 extern Oid	catalogue_config_relid(void);
+extern Oid	catalogue_purges_of_outbox(Oid outbox);
 
 #endif							/* CATALOGUE_ATTACHMENT_H */

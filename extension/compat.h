@@ -93,6 +93,12 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	(TupleDescAttr(tupdesc, (attno) -1)->attnotnull)
 #endif
 
+/* 18: a generated column can be virtual, which is computed when it is read. */
+#include "catalog/pg_attribute.h"
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
 /* 18: EXPLAIN's state and its output functions have headers of their own. */
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000

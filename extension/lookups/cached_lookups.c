@@ -15,7 +15,6 @@
 #include "lookups/cached_lookups.h"
 
 #include "lookups/cache.h"
-#include "lookups/sentinel.h"
 #include "lookups/statistics.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
@@ -122,7 +121,6 @@ catalogue_lookups_init(void)
 	catalogue_register_tuple_source(&row_source);
 	catalogue_register_tuple_source(&document_source);
 	catalogue_lookup_cache_init();
-	catalogue_lookup_sentinel_init();
 	catalogue_lookup_statistics_init();
 }
 

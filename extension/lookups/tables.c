@@ -74,7 +74,7 @@ catalogue_renew_lookup_tables(LookupTables *tables)
 	tables->changes = NULL;
 	MemoryContextReset(tables->changes_cxt);
 	changes = catalogue_begin_dependencies(tables->changes_cxt);
-	catalogue_depend_on_relation(changes, catalogue_lookup_sentinel_relid());
+	catalogue_depend_on_sentinels(changes, tables->purges);
 	take_position(GetLatestSnapshot(), &tables->since);
 	catalogue_end_reading(changes);
 	tables->changes = changes;
@@ -190,7 +190,7 @@ read_tables(CachedThing *thing, void *arg)
 	tables->schema = attachment->schema;
 	dlist_init(&tables->entries);
 	catalogue_depend_on_relation(thing->dependencies, catalogue_config_relid());
-	catalogue_depend_on_relation(thing->dependencies, catalogue_lookup_sentinel_relid());
+	tables->purges = attachment->professor_purges;
 	tables->cacheable = true;
 	foreach(lc, attachment->lookups)
 	{

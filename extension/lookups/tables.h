@@ -26,6 +26,7 @@ typedef struct LookupTables
 	CachedThing base;			/* (must be first) depends on what the tables
 								 * are */
 	Oid			schema;			/* whose attachment they belong to */
+	Oid			purges;			/* the attachment's own sentinel */
 	Oid		   *relids;			/* the tables and their partitions */
 	int			nrelids;
 	bool		cacheable;		/* whether every change of content is

@@ -3,14 +3,14 @@
  *		Coherence, statistics and self-test of the lookup cache.
  */
 
--- An empty table whose only use is to be invalidated.  No plan depends on it,
--- so its invalidation messages replan nothing.
+-- An empty table whose only use is to be invalidated, for all attachments at once.
+-- No plan depends on it, so its invalidation messages replan nothing.
 CREATE TABLE catalogue.lookup_sentinel ();
 COMMENT ON TABLE catalogue.lookup_sentinel IS 'always empty: its invalidation messages tell sessions to invalidate cached lookups';
 
 CREATE FUNCTION catalogue.lookup_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'catalogue_lookup_changed';
-COMMENT ON FUNCTION catalogue.lookup_changed() IS 'invalidates cached lookups in every session at commit';
+COMMENT ON FUNCTION catalogue.lookup_changed() IS 'invalidates cached lookups of the schemas bound to the table, in every session at commit';
 
 CREATE FUNCTION catalogue.cache_stats()
 	RETURNS TABLE (schema_name name, scope text, form text, row_count bigint, bytes bigint,
