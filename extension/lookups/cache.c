@@ -30,6 +30,8 @@
  */
 #include "lookups/cache.h"
 
+#include "lookups/document.h"
+
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "lib/ilist.h"
@@ -87,14 +89,18 @@ static bool has_uncommitted = false;	/* whether an entry is uncommitted */
 
 static void create_cache(void);
 static bool may_use_cache(const LookupRequest *request);
+static LookupEntry *find_usable_entry(const LookupRequest *request);
 static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
 static LookupEntry *read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot);
+static LookupEntry *make_entry(const LookupKey *key, const char *scope_text);
 static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
 static LookupTables *find_tables(const Attachment *attachment);
 static void add_tables(LookupTables *tables);
 static void drop_tables(LookupTables *tables);
 static void drop_all_tables(void);
 static LookupEntry *find_entry(const LookupKey *key);
+static void keep_entry(LookupEntry *entry, LookupTables *tables);
+static void keep_version(const LookupEntry *document, LookupTables *tables);
 static void publish_entry(LookupEntry *entry, LookupTables *tables);
 static void drop_entry(LookupEntry *entry);
 static uint64 drop_entries_of(LookupTables *tables);
@@ -130,36 +136,25 @@ catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 	catalogue_init_pin(&pin->base, cxt);
 }
 
+/*
+ * What the cache has for a request, or NULL.  Good until the next use of the cache.
+ */
+const LookupContent *
+catalogue_find_lookups(const LookupRequest *request)
+{
+	LookupEntry *entry = find_usable_entry(request);
+
+	return entry != NULL ? entry->content : NULL;
+}
+
 /* Pins content for a request, from the cache or from the tables. */
 void
 catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request)
 {
-	LookupEntry *entry = NULL;
-	LookupTables *tables;
+	LookupEntry *entry = find_usable_entry(request);
 
-	if (lookup_cxt == NULL)
-		create_cache();
-
-	AcceptInvalidationMessages();
-	if (catalogue_lookup_ttl == 0)
-		counts.expiries += drop_all_entries();
-	evict_entries(0);
-
-	if (may_use_cache(request) && (tables = find_tables(request->attachment)) != NULL &&
-		catalogue_lookups_unchanged_since(tables, request->snapshot) &&
-		!catalogue_wrote_lookups(tables))
-	{
-		LookupKey	key = request_key(request);
-
-		entry = find_entry(&key);
-	}
 	if (entry != NULL)
-	{
-		counts.hits++;
-		entry->hits++;
-		dlist_move_head(&entries, &entry->recency);
 		pin->cache = "hit";
-	}
 	else
 		entry = load_entry(request, &pin->cache);
 
@@ -253,6 +248,38 @@ may_use_cache(const LookupRequest *request)
 		catalogue_is_current(request->attachment->base.dependencies);
 }
 
+/* The entry that answers a request as of its snapshot, or NULL; counts it as a hit. */
+static LookupEntry *
+find_usable_entry(const LookupRequest *request)
+{
+	LookupTables *tables;
+	LookupEntry *entry;
+	LookupKey	key;
+
+	if (lookup_cxt == NULL)
+		create_cache();
+
+	AcceptInvalidationMessages();
+	if (catalogue_lookup_ttl == 0)
+		counts.expiries += drop_all_entries();
+	evict_entries(0);
+
+	if (!may_use_cache(request) || (tables = find_tables(request->attachment)) == NULL ||
+		!catalogue_lookups_unchanged_since(tables, request->snapshot) ||
+		catalogue_wrote_lookups(tables))
+		return NULL;
+	key = request_key(request);
+	entry = find_entry(&key);
+	if (entry != NULL)
+	{
+		counts.hits++;
+		entry->hits++;
+		dlist_move_head(&entries, &entry->recency);
+	}
+
+	return entry;
+}
+
 /*
  * Reads an entry under the snapshot of its statement, and publishes it if it holds
  * for later ones too, and is not too large.
@@ -297,12 +324,11 @@ load_entry(const LookupRequest *request, const char **cache)
 		if (tables->renewals != renewals || !catalogue_lookup_tables_current(tables) ||
 			!may_use_cache(request))
 			counts.discarded_loads++;
-		else if (!catalogue_row_security_applies(request->attachment, request->role) &&
-				 entry->bytes <= cache_limit() / 2)
+		else if (!catalogue_row_security_applies(request->attachment, request->role))
 		{
-			evict_entries(entry->bytes);
-			if (!tables->base.dropped)
-				publish_entry(entry, tables);
+			if (request->form == LOOKUP_DOCUMENT)
+				keep_version(entry, tables);
+			keep_entry(entry, tables);
 		}
 	}
 	MemoryContextDelete(cxt);
@@ -314,30 +340,45 @@ load_entry(const LookupRequest *request, const char **cache)
 static LookupEntry *
 read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot)
 {
+	LookupKey	key = request_key(request);
+	char	   *scope_text = NULL;
+	LookupEntry *entry;
+
+	if (OidIsValid(request->scope.type))
+	{
+		Oid			output;
+		bool		is_varlena;
+
+		getTypeOutputInfo(request->scope.type, &output, &is_varlena);
+		scope_text = OidOutputFunctionCall(output, request->scope.value);
+	}
+	entry = make_entry(&key, scope_text);
+	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
+	INSTR_TIME_SET_CURRENT(entry->loaded_at);
+	entry->content = catalogue_read_lookups(request, tables, snapshot, entry->base.cxt);
+	entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
+
+	return entry;
+}
+
+/* An entry without content, below the current memory context. */
+static LookupEntry *
+make_entry(const LookupKey *key, const char *scope_text)
+{
 	MemoryContext cxt =
 		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
 	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
 
 	entry->base.cxt = cxt;
 	entry->base.dropped = true; /* until it is published */
-	entry->key = request_key(request);
-	entry->hash = hash_key(&entry->key);
-	if (OidIsValid(request->scope.type))
+	entry->key = *key;
+	entry->hash = hash_key(key);
+	if (scope_text != NULL)
 	{
-		char	   *image = MemoryContextAlloc(cxt, request->scope.length);
-		Oid			output;
-		bool		is_varlena;
-
-		entry->key.scope.image = memcpy(image, request->scope.image, request->scope.length);
-		getTypeOutputInfo(request->scope.type, &output, &is_varlena);
-		entry->scope_text =
-			MemoryContextStrdup(cxt, OidOutputFunctionCall(output, request->scope.value));
+		entry->key.scope.image =
+			memcpy(MemoryContextAlloc(cxt, key->scope.length), key->scope.image, key->scope.length);
+		entry->scope_text = MemoryContextStrdup(cxt, scope_text);
 	}
-
-	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
-	INSTR_TIME_SET_CURRENT(entry->loaded_at);
-	entry->content = catalogue_read_lookups(request, tables, snapshot, cxt);
-	entry->bytes = MemoryContextMemAllocated(cxt, false);
 
 	return entry;
 }
@@ -474,6 +515,38 @@ find_entry(const LookupKey *key)
 	}
 
 	return entry;
+}
+
+/* Publishes an entry if there is room for it. */
+static void
+keep_entry(LookupEntry *entry, LookupTables *tables)
+{
+	if (entry->bytes > cache_limit() / 2)
+		return;
+
+	evict_entries(entry->bytes);
+	if (!tables->base.dropped)
+		publish_entry(entry, tables);
+}
+
+/*
+ * Publishes the version of a document as an entry of its own, which stays where the
+ * document is too large, or is evicted.
+ */
+static void
+keep_version(const LookupEntry *document, LookupTables *tables)
+{
+	LookupEntry *entry = make_entry(&document->key, document->scope_text);
+
+	entry->key.form = LOOKUP_VERSION;
+	entry->hash = hash_key(&entry->key);
+	entry->uncommitted = document->uncommitted;
+	entry->loaded_at = document->loaded_at;
+	entry->content = catalogue_copy_version(document->content, entry->base.cxt);
+	entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
+	keep_entry(entry, tables);
+	if (entry->base.dropped)
+		MemoryContextDelete(entry->base.cxt);
 }
 
 /* Lets later calls find an entry, unless a call nested in its load has published the same. */

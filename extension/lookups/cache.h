@@ -58,6 +58,7 @@ typedef struct LookupCacheStats
 
 extern void catalogue_lookup_cache_init(void);
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
+extern const LookupContent *catalogue_find_lookups(const LookupRequest *request);
 extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request);
 extern void catalogue_unpin_lookups(LookupPin *pin);
 extern void catalogue_get_lookup_cache_stats(LookupCacheStats *stats);

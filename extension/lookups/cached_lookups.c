@@ -1,12 +1,7 @@
 /*
  * cached_lookups.c
- *		Two tuple sources over the lookup cache: its rows, and the document.
- *
- * The privileges that a SELECT from the lookup tables needs are checked for
- * every execution, hit or miss: USAGE of their schema, SELECT on the table or
- * on the columns that are bound.  They are those of the role that begins it,
- * as are the rows under row-level security; a cursor may be fetched from by
- * another.
+ *		Two tuple sources over the lookup cache, its rows and the document, and the
+ *		version alone.
  *
  * Lifetime: a source has a memory context of its own, below the one that was
  * current when it began, and its pin on cached content belongs to that.  The
@@ -15,23 +10,20 @@
 #include "lookups/cached_lookups.h"
 
 #include "lookups/cache.h"
+#include "lookups/call.h"
 #include "lookups/statistics.h"
-#include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "catalog/objectaddress.h"
 #include "catalog/pg_collation_d.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
-#include "funcapi.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
-#include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* The first argument of both functions, and what open() gets behind it. */
 #define ARG_UNIVERSITE 0
@@ -49,15 +41,10 @@ typedef struct LookupSource
 {
 	TupleSource base;			/* (must be first) */
 	MemoryContext cxt;			/* holds the source and its pin */
-	const Attachment *attachment;
-	Oid			universite_type;
-	int16		universite_length;
-	bool		universite_by_value;
+	LookupCall	call;
+	CachedPin	function_pin;
 	int			ncolumns;		/* that next() stores, from 0 */
 	AttrNumber	columns[LOOKUP_ROW_NATTS];
-	Oid			role;			/* that began the execution */
-	bool		row_security;	/* applies to it */
-	Snapshot	snapshot;		/* outlives the source */
 	LookupPin	pin;			/* holds content while the source is open */
 	uint64		position;		/* of the next row, in the content */
 	uint64		end;			/* of the rows to return */
@@ -65,8 +52,9 @@ typedef struct LookupSource
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
+PG_FUNCTION_INFO_V1(catalogue_lookups_version);
 
-static const Attachment *attachment_with_lookups(Oid funcid);
+static Datum copy_version(const LookupContent *content);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static List *take_kind_condition(Index rti, List **conditions);
@@ -78,12 +66,12 @@ static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumb
 								   int ncolumns);
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 								  const AttrNumber *columns, int ncolumns);
-static bool check_access(const Attachment *attachment, Oid role);
-static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
-static void set_scope(const LookupSource *source, Datum value, LookupScope *scope);
+static bool is_known_version(LookupSource *source, const NullableDatum *universite,
+							 const text *known);
+static bool same_version(const LookupContent *content, const text *known);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
 static bool next_document(TupleSource *base, TupleTableSlot *slot);
 static void store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot);
@@ -156,26 +144,52 @@ catalogue_cached_lookups_json(PG_FUNCTION_ARGS)
 	return catalogue_materialize(fcinfo, &document_source);
 }
 
-static const Attachment *
-attachment_with_lookups(Oid funcid)
+/*
+ * lookups_version(universite) RETURNS text
+ *
+ * The version that cached_lookups_json() has for the same university, or for all.
+ *
+ * Errors: as cached_lookups().
+ */
+Datum
+catalogue_lookups_version(PG_FUNCTION_ARGS)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
+	LookupCall	call;
+	LookupRequest request;
+	const LookupContent *content;
+	Datum		version;
 
-	if (attachment->lookups == NIL)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("schema \"%s\" is attached without lookup tables",
-					   attachment->schema_name),
-				errhint("Run catalogue.attach() with a mapping that names them."));
+	catalogue_begin_lookup_call(&call, fcinfo->flinfo->fn_oid, GetActiveSnapshot());
+	catalogue_make_lookup_request(&call, LOOKUP_VERSION, &fcinfo->args[ARG_UNIVERSITE], &request);
+	content = catalogue_find_lookups(&request);
+	if (content != NULL)
+		version = copy_version(content);
+	else
+	{
+		MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup version",
+												  ALLOCSET_SMALL_SIZES);
+		LookupPin  *pin = MemoryContextAlloc(cxt, sizeof(LookupPin));
 
-	return attachment;
+		catalogue_init_lookup_pin(pin, cxt);
+		catalogue_pin_lookups(pin, &request);
+		version = copy_version(pin->content);
+		MemoryContextDelete(cxt);
+	}
+
+	PG_RETURN_DATUM(version);
+}
+
+static Datum
+copy_version(const LookupContent *content)
+{
+	return datumCopy(catalogue_lookup_value(content, content->version), false, -1);
 }
 
 /* All rows of the tables, or one university's part of them. */
 static void
 estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	const Attachment *attachment = attachment_with_lookups(funcid);
+	const Attachment *attachment = catalogue_attachment_with_lookups(funcid);
 	Node	   *universite = list_nth(args, ARG_UNIVERSITE);
 	double		universites = 1;
 	ListCell   *lc;
@@ -283,86 +297,23 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	LookupSource *source = palloc0(sizeof(LookupSource));
-	Oid		   *argtypes;
-	int			nargs;
 
 	source->base.methods = methods;
-	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
+	source->cxt = cxt;
+	catalogue_begin_lookup_call(&source->call, funcid, snapshot);
+	catalogue_init_pin(&source->function_pin, cxt);
+	catalogue_pin(&source->function_pin, &source->call.function->base);
+	source->base.tupdesc = source->call.function->tupdesc;
+	if (source->base.tupdesc == NULL)
 		elog(ERROR, "function %u does not return a row type", funcid);
 	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
 	Assert(source->ncolumns <= LOOKUP_ROW_NATTS);
 	for (int i = 0; i < source->ncolumns; i++)
 		source->columns[i] = columns != NULL ? columns[i] - 1 : i;
-	source->cxt = cxt;
-	source->attachment = attachment_with_lookups(funcid);
-	get_func_signature(funcid, &argtypes, &nargs);
-	source->universite_type = argtypes[ARG_UNIVERSITE];
-	get_typlenbyval(source->universite_type, &source->universite_length,
-					&source->universite_by_value);
-	source->snapshot = snapshot;
-	source->role = GetUserId();
-	source->row_security = check_access(source->attachment, source->role);
 	catalogue_init_lookup_pin(&source->pin, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
 	return source;
-}
-
-/*
- * Checks that a role may read all columns that are bound; returns whether
- * row-level security applies to it.
- */
-static bool
-check_access(const Attachment *attachment, Oid role)
-{
-	Oid			checked_namespace = InvalidOid;
-	ListCell   *lc;
-
-	foreach(lc, attachment->lookups)
-	{
-		const LookupBinding *lookup = lfirst(lc);
-		Oid			namespace = get_rel_namespace(lookup->relid);
-
-		if (OidIsValid(namespace) && namespace != checked_namespace)
-		{
-			AclResult	aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
-
-			if (aclresult != ACLCHECK_OK)
-				aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(namespace));
-			checked_namespace = namespace;
-		}
-		if (!may_select(lookup, role))
-			catalogue_report_no_privilege(lookup->relid);
-	}
-
-	return catalogue_row_security_applies(attachment, role);
-}
-
-/* Whether a role may read the columns of a lookup table that are bound. */
-static bool
-may_select(const LookupBinding *lookup, Oid role)
-{
-	const char *names[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
-	AttrNumber	columns[lengthof(names)];
-	int			n = 0;
-
-	/* The common case needs no column numbers, which take longer to look up. */
-	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
-		return true;
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		/*
-		 * The query that reads the tables raises the error for a missing
-		 * column.
-		 */
-		AttrNumber	attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
-
-		if (attnum != InvalidAttrNumber)
-			columns[n++] = attnum;
-	}
-
-	return catalogue_may_select(lookup->relid, role, columns, n);
 }
 
 /* Opens all rows of the content, or those of the kind that the query asks for. */
@@ -393,21 +344,17 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
 	const NullableDatum *known = &args[DOCUMENT_ARG_KNOWN_VERSION];
-	bool		is_known = false;
+	text	   *version = known->isnull ? NULL : DatumGetTextPP(known->value);
+	bool		is_known;
 
-	pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
-	if (!known->isnull)
+	is_known = version != NULL && is_known_version(source, &args[ARG_UNIVERSITE], version);
+	if (!is_known)
 	{
-		const LookupContent *content = source->pin.content;
-		const text *ours =
-			(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
-		text	   *theirs = DatumGetTextPP(known->value);
-
-		is_known = VARSIZE_ANY_EXHDR(ours) == VARSIZE_ANY_EXHDR(theirs) &&
-			memcmp(VARDATA_ANY(ours), VARDATA_ANY(theirs), VARSIZE_ANY_EXHDR(ours)) == 0;
-		if ((Pointer) theirs != DatumGetPointer(known->value))
-			pfree(theirs);
+		pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
+		is_known = version != NULL && same_version(source->pin.content, version);
 	}
+	if (version != NULL && (Pointer) version != DatumGetPointer(known->value))
+		pfree(version);
 	source->position = 0;
 	source->end = is_known ? 0 : 1;
 }
@@ -416,41 +363,39 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 static void
 pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
 {
-	LookupRequest request = {
-		.attachment = source->attachment,
-		.role = source->role,
-		.row_security = source->row_security,
-		.snapshot = source->snapshot,
-		.form = form,
-	};
+	LookupRequest request;
 
-	if (!universite->isnull)
-		set_scope(source, universite->value, &request.scope);
+	catalogue_make_lookup_request(&source->call, form, universite, &request);
 	catalogue_pin_lookups(&source->pin, &request);
 }
 
-/* Fills in a scope, which may point into itself and into the value. */
-static void
-set_scope(const LookupSource *source, Datum value, LookupScope *scope)
+/*
+ * Whether a version that is cached is the one that the caller knows.  If none is, the
+ * document will tell.
+ */
+static bool
+is_known_version(LookupSource *source, const NullableDatum *universite, const text *known)
 {
-	scope->type = source->universite_type;
-	scope->value = value;
-	if (source->universite_by_value)
-	{
-		scope->image = (const char *) &scope->value;
-		scope->length = sizeof(Datum);
-	}
-	else if (source->universite_length == -1)
-	{
-		scope->value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-		scope->image = VARDATA_ANY(DatumGetPointer(scope->value));
-		scope->length = VARSIZE_ANY_EXHDR(DatumGetPointer(scope->value));
-	}
-	else
-	{
-		scope->image = DatumGetPointer(value);
-		scope->length = datumGetSize(value, false, source->universite_length);
-	}
+	LookupRequest request;
+	const LookupContent *content;
+
+	catalogue_make_lookup_request(&source->call, LOOKUP_VERSION, universite, &request);
+	content = catalogue_find_lookups(&request);
+	if (content == NULL || !same_version(content, known))
+		return false;
+	source->pin.cache = "hit";
+
+	return true;
+}
+
+static bool
+same_version(const LookupContent *content, const text *known)
+{
+	const text *version =
+		(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
+
+	return VARSIZE_ANY_EXHDR(version) == VARSIZE_ANY_EXHDR(known) &&
+		memcmp(VARDATA_ANY(version), VARDATA_ANY(known), VARSIZE_ANY_EXHDR(known)) == 0;
 }
 
 static bool
@@ -470,16 +415,14 @@ static bool
 next_document(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
-	const LookupContent *content = source->pin.content;
-	const uint32 offsets[] = {
-		[DOCUMENT_VERSION] = content->version,
-		[DOCUMENT_LOOKUPS] = content->document,
-	};
+	uint32		offsets[2];
 
 	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
 	source->position++;
+	offsets[DOCUMENT_VERSION] = source->pin.content->version;
+	offsets[DOCUMENT_LOOKUPS] = source->pin.content->document;
 	store_row(source, offsets, slot);
 
 	return true;

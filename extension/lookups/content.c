@@ -91,7 +91,8 @@ catalogue_read_lookups(const LookupRequest *request, const LookupTables *tables,
 	if (request->form == LOOKUP_ROWS)
 		content = make_rows(&receiver, cxt);
 	else
-		content = catalogue_make_document(make_rows(&receiver, load_cxt), request->attachment, cxt);
+		content = catalogue_make_document(make_rows(&receiver, load_cxt), request->attachment,
+										  request->form == LOOKUP_VERSION, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(load_cxt);

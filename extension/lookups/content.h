@@ -12,7 +12,8 @@
 typedef enum LookupForm
 {
 	LOOKUP_ROWS,				/* for cached_lookups() */
-	LOOKUP_DOCUMENT				/* for cached_lookups_json() */
+	LOOKUP_DOCUMENT,			/* for cached_lookups_json() */
+	LOOKUP_VERSION				/* the document's version without it */
 } LookupForm;
 
 /* The university that lookups are asked for, by its id. */
@@ -73,7 +74,7 @@ typedef struct LookupContent
 	Size		size;			/* all of it, in bytes */
 	Size		values;			/* where offsets count from */
 	uint64		nrows;			/* lookups that were read */
-	uint32		version;		/* text; LOOKUP_DOCUMENT only */
+	uint32		version;		/* text; not in LOOKUP_ROWS */
 	uint32		document;		/* json; LOOKUP_DOCUMENT only */
 	LookupRow	rows[FLEXIBLE_ARRAY_MEMBER];	/* LOOKUP_ROWS only */
 } LookupContent;
