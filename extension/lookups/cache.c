@@ -31,6 +31,7 @@
 #include "lookups/cache.h"
 
 #include "lookups/document.h"
+#include "lookups/id_index.h"
 
 #include "access/xact.h"
 #include "common/hashfn.h"
@@ -61,6 +62,7 @@ typedef struct LookupEntry
 	const LookupTables *tables;
 	Size		bytes;			/* of its memory context */
 	const LookupContent *content;
+	const LookupIdIndex *id_index;	/* NULL until it is asked for */
 } LookupEntry;
 
 typedef struct TablesSlot
@@ -147,12 +149,23 @@ catalogue_find_lookups(const LookupRequest *request)
 	return entry != NULL ? entry->content : NULL;
 }
 
-/* Pins content for a request, from the cache or from the tables. */
+/*
+ * Pins content for a request, from the cache or from the tables.
+ *
+ * A pin serves the calls of one statement by one role: what it holds since an earlier
+ * one still answers as of the statement's snapshot.
+ */
 void
 catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request)
 {
-	LookupEntry *entry = find_usable_entry(request);
+	LookupEntry *entry = (LookupEntry *) pin->base.thing;
+	LookupKey	key = request_key(request);
 
+	if (entry != NULL && same_key(&entry->key, &key))
+		return;
+
+	catalogue_unpin_lookups(pin);
+	entry = find_usable_entry(request);
 	if (entry != NULL)
 		pin->cache = "hit";
 	else
@@ -173,6 +186,26 @@ catalogue_unpin_lookups(LookupPin *pin)
 {
 	pin->content = NULL;
 	catalogue_unpin(&pin->base);
+}
+
+/* The index of a pinned entry's rows by id. */
+const LookupIdIndex *
+catalogue_pinned_id_index(LookupPin *pin)
+{
+	LookupEntry *entry = (LookupEntry *) pin->base.thing;
+
+	if (entry->id_index == NULL)
+	{
+		Size		before = entry->bytes;
+
+		entry->id_index = catalogue_index_ids(entry->content, entry->base.cxt);
+		entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
+		if (!entry->base.dropped)
+			entry_bytes += entry->bytes - before;
+		evict_entries(0);
+	}
+
+	return entry->id_index;
 }
 
 /* Copies the counts and a description of each entry into the current memory context. */

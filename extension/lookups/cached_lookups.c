@@ -18,6 +18,7 @@
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type_d.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/datum.h"
@@ -27,8 +28,14 @@
 
 /* The first argument of both functions, and what open() gets behind it. */
 #define ARG_UNIVERSITE 0
-#define ROWS_ARG_KIND 1			/* from take_kind_condition() */
+#define ROWS_ARG_KIND 1			/* these three from take_conditions() */
+#define ROWS_ARG_ID 2
+#define ROWS_ARG_TAKEN 3
 #define DOCUMENT_ARG_KNOWN_VERSION 1	/* the function's second argument */
+
+/* Bits of ROWS_ARG_TAKEN. */
+#define TAKEN_KIND (1 << 0)
+#define TAKEN_ID (1 << 1)
 
 /* Columns of cached_lookups_json(). */
 enum
@@ -46,8 +53,12 @@ typedef struct LookupSource
 	int			ncolumns;		/* that next() stores, from 0 */
 	AttrNumber	columns[LOOKUP_ROW_NATTS];
 	LookupPin	pin;			/* holds content while the source is open */
-	uint64		position;		/* of the next row, in the content */
+	uint64		position;		/* of the next row, in the content or in
+								 * rows_by_id */
 	uint64		end;			/* of the rows to return */
+	bool		by_id;			/* whether they are those in rows_by_id */
+	uint32	   *rows_by_id;
+	uint64		max_rows_by_id; /* that there is room for */
 } LookupSource;
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
@@ -57,9 +68,11 @@ PG_FUNCTION_INFO_V1(catalogue_lookups_version);
 static Datum copy_version(const LookupContent *content);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static List *take_kind_condition(Index rti, List **conditions);
-static Const *kind_constant(Expr *condition, Index rti);
-static bool is_kind_column(Node *expr, Index rti);
+static List *take_conditions(Index rti, List **conditions);
+static Expr *take_condition(Index rti, AttrNumber column, List **conditions);
+static Expr *compared_value(Expr *condition, Index rti, AttrNumber column);
+static bool is_column(Node *expr, Index rti, AttrNumber column);
+static bool is_constant(Node *expr);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 							   int ncolumns);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
@@ -67,6 +80,7 @@ static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumb
 static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 								  const AttrNumber *columns, int ncolumns);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
+static void find_rows_with_id(LookupSource *source, const text *id, const text *kind);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool is_known_version(LookupSource *source, const NullableDatum *universite,
@@ -83,7 +97,7 @@ static void explain_source(TupleSource *base, List *args, ExplainState *es);
 static const TupleSourceMethods row_source = {
 	.function = catalogue_cached_lookups,
 	.estimate = estimate_rows,
-	.take_conditions = take_kind_condition,
+	.take_conditions = take_conditions,
 	.begin = begin_rows,
 	.open = open_rows,
 	.next = next_row,
@@ -211,45 +225,57 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 }
 
 /*
- * Takes a condition kind = constant out of the plan's, since open_rows() finds
- * the rows of a kind faster than the plan can filter them.  Returns its
- * constant, which open_rows() gets as a further argument; NULL where the query
- * has no such condition.  If it has several, the others stay with the plan.
+ * Takes conditions kind = value and id = value out of the plan's, since open_rows()
+ * finds such rows faster than the plan can filter them.  Returns the values, which
+ * open_rows() gets as further arguments, and which of the two there are: a value can
+ * be NULL when the plan runs.  If a column has several, the others stay with the plan.
  */
 static List *
-take_kind_condition(Index rti, List **conditions)
+take_conditions(Index rti, List **conditions)
+{
+	Expr	   *kind = take_condition(rti, LOOKUP_ROW_KIND + 1, conditions);
+	Expr	   *id = take_condition(rti, LOOKUP_ROW_ID + 1, conditions);
+	int			taken = (kind != NULL ? TAKEN_KIND : 0) | (id != NULL ? TAKEN_ID : 0);
+	Expr	   *none = (Expr *) makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID);
+
+	return list_make3(kind != NULL ? kind : none, id != NULL ? id : copyObject(none),
+					  makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(taken), false,
+								true));
+}
+
+/* Takes one condition column = value; returns the value, or NULL where there is none. */
+static Expr *
+take_condition(Index rti, AttrNumber column, List **conditions)
 {
 	ListCell   *lc;
 
 	foreach(lc, *conditions)
 	{
-		Const	   *kind = kind_constant(lfirst(lc), rti);
+		Expr	   *value = compared_value(lfirst(lc), rti, column);
 
-		if (kind != NULL)
+		if (value != NULL)
 		{
 			*conditions = foreach_delete_current(*conditions, lc);
-			return list_make1(kind);
+			return value;
 		}
 	}
 
-	return list_make1(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
+	return NULL;
 }
 
 /*
- * The constant of a condition kind = constant or constant = kind; NULL for
- * every other condition.
+ * The value of a condition column = value or value = column; NULL for every other
+ * condition.
  *
  * The source compares bytes, so the collation must be one in which texts are
- * equal only if their bytes are.  A NULL constant is left to the plan: it would
- * tell open_rows() that there is no condition.
+ * equal only if their bytes are.
  */
-static Const *
-kind_constant(Expr *condition, Index rti)
+static Expr *
+compared_value(Expr *condition, Index rti, AttrNumber column)
 {
 	OpExpr	   *op = (OpExpr *) condition;
 	Node	   *left;
 	Node	   *right;
-	Const	   *constant;
 
 	if (!IsA(condition, OpExpr) || op->opno != TextEqualOperator ||
 		!get_collation_isdeterministic(op->inputcollid))
@@ -257,23 +283,28 @@ kind_constant(Expr *condition, Index rti)
 
 	left = linitial(op->args);
 	right = lsecond(op->args);
-	if (is_kind_column(left, rti) && IsA(right, Const))
-		constant = (Const *) right;
-	else if (is_kind_column(right, rti) && IsA(left, Const))
-		constant = (Const *) left;
-	else
-		return NULL;
+	if (is_column(left, rti, column) && is_constant(right))
+		return (Expr *) right;
+	if (is_column(right, rti, column) && is_constant(left))
+		return (Expr *) left;
 
-	return constant->constisnull ? NULL : constant;
+	return NULL;
 }
 
 static bool
-is_kind_column(Node *expr, Index rti)
+is_column(Node *expr, Index rti, AttrNumber column)
 {
 	Var		   *var = (Var *) expr;
 
-	return IsA(expr, Var) && var->varno == rti && var->varattno == LOOKUP_ROW_KIND + 1 &&
-		var->varlevelsup == 0;
+	return IsA(expr, Var) && var->varno == rti && var->varattno == column && var->varlevelsup == 0;
+}
+
+/* Whether an expression has one value for a scan from its beginning to its end. */
+static bool
+is_constant(Node *expr)
+{
+	return !contain_var_clause(expr) && !contain_volatile_functions(expr) &&
+		!contain_subplans(expr);
 }
 
 static TupleSource *
@@ -316,26 +347,60 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 	return source;
 }
 
-/* Opens all rows of the content, or those of the kind that the query asks for. */
+/* Opens all rows of the content, or those of the kind and the id that the query asks for. */
 static void
 open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
+	int			taken = 0;
+	const text *kind = NULL;
 	const LookupContent *content;
+
+	/* A call that is not answered by a plan node has no conditions. */
+	if (nargs > ROWS_ARG_TAKEN)
+		taken = DatumGetInt32(args[ROWS_ARG_TAKEN].value);
+	source->by_id = (taken & TAKEN_ID) != 0;
+	source->position = source->end = 0;
+	if (((taken & TAKEN_KIND) && args[ROWS_ARG_KIND].isnull) ||
+		((taken & TAKEN_ID) && args[ROWS_ARG_ID].isnull))
+		return;
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
 	content = source->pin.content;
-	source->position = 0;
 	source->end = content->nrows;
-
-	/* A call that is not answered by a plan node has no conditions. */
-	if (nargs > ROWS_ARG_KIND && !args[ROWS_ARG_KIND].isnull)
-	{
-		const text *kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
-
+	if (taken & TAKEN_KIND)
+		kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
+	if (source->by_id)
+		find_rows_with_id(source, DatumGetTextPP(args[ROWS_ARG_ID].value), kind);
+	else if (kind != NULL)
 		catalogue_find_kind(content, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind), &source->position,
 							&source->end);
+}
+
+/* Notes which rows have an id, and are of a kind if one is asked for: these are returned. */
+static void
+find_rows_with_id(LookupSource *source, const text *id, const text *kind)
+{
+	const LookupContent *content = source->pin.content;
+	const LookupIdIndex *index = catalogue_pinned_id_index(&source->pin);
+	uint64		n = 0;
+	uint32		row = 0;
+
+	while (catalogue_next_with_id(content, index, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), &row))
+	{
+		if (kind != NULL && !catalogue_is_of_kind(content, row - 1, VARDATA_ANY(kind),
+												  VARSIZE_ANY_EXHDR(kind)))
+			continue;
+		if (n == source->max_rows_by_id)
+		{
+			source->max_rows_by_id = Max(2 * source->max_rows_by_id, 8);
+			source->rows_by_id = source->rows_by_id == NULL
+				? MemoryContextAlloc(source->cxt, source->max_rows_by_id * sizeof(uint32))
+				: repalloc_huge(source->rows_by_id, source->max_rows_by_id * sizeof(uint32));
+		}
+		source->rows_by_id[n++] = row - 1;
 	}
+	source->end = n;
 }
 
 /* Opens the document, unless the caller knows its version. */
@@ -402,11 +467,14 @@ static bool
 next_row(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
+	uint64		row;
 
 	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
-	store_row(source, source->pin.content->rows[source->position++].values, slot);
+	row = source->by_id ? source->rows_by_id[source->position] : source->position;
+	source->position++;
+	store_row(source, source->pin.content->rows[row].values, slot);
 
 	return true;
 }
@@ -444,10 +512,10 @@ store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slo
 	ExecStoreVirtualTuple(slot);
 }
 
+/* The content stays pinned: another call may ask for the same. */
 static void
 close_source(TupleSource *base)
 {
-	catalogue_unpin_lookups(&((LookupSource *) base)->pin);
 }
 
 static void
@@ -460,9 +528,12 @@ static void
 explain_rows(TupleSource *base, List *args, ExplainState *es)
 {
 	const char *kind = list_nth(args, ROWS_ARG_KIND);
+	const char *id = list_nth(args, ROWS_ARG_ID);
 
 	if (kind != NULL)
 		ExplainPropertyText("Kind", kind, es);
+	if (id != NULL)
+		ExplainPropertyText("Id", id, es);
 	explain_source(base, args, es);
 }
 

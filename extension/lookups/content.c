@@ -55,6 +55,7 @@ typedef struct RowReceiver
 	StringInfoData values;
 } RowReceiver;
 
+static uint64 end_of_kind(const LookupContent *content, uint64 row);
 static void execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
 static char *lookup_query(const LookupRequest *request);
 static void append_scope(StringInfo query, const List *lookups, int depth);
@@ -109,16 +110,40 @@ catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 {
 	for (*start = 0; *start < content->nrows; *start = *end)
 	{
-		uint32		offset = content->rows[*start].values[LOOKUP_ROW_KIND];
-		const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
-
-		*end = *start + 1;
-		while (*end < content->nrows && content->rows[*end].values[LOOKUP_ROW_KIND] == offset)
-			(*end)++;
-		if (VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), kind, length) == 0)
+		*end = end_of_kind(content, *start);
+		if (catalogue_is_of_kind(content, *start, kind, length))
 			return;
 	}
 	*end = *start;
+}
+
+bool
+catalogue_is_of_kind(const LookupContent *content, uint64 row, const char *kind, Size length)
+{
+	uint32		offset = content->rows[row].values[LOOKUP_ROW_KIND];
+	const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
+
+	return VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), kind, length) == 0;
+}
+
+/* Where the rows of the same kind end: the offsets of kinds rise from one to the next. */
+static uint64
+end_of_kind(const LookupContent *content, uint64 row)
+{
+	uint32		offset = content->rows[row].values[LOOKUP_ROW_KIND];
+	uint64		end = content->nrows;
+
+	while (row + 1 < end)
+	{
+		uint64		middle = row + (end - row) / 2;
+
+		if (content->rows[middle].values[LOOKUP_ROW_KIND] == offset)
+			row = middle;
+		else
+			end = middle;
+	}
+
+	return end;
 }
 
 /* Runs the query that reads the tables; its rows go to the receiver. */

@@ -8,7 +8,7 @@ SET client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 CREATE EXTENSION dblink SCHEMA public;
-SELECT plan(16);
+SELECT plan(17);
 
 -- plain() and cached(): the UFR's name by a SELECT and by the cache, each in a statement of its own
 CREATE FUNCTION plain() RETURNS text LANGUAGE plpgsql AS $$
@@ -99,6 +99,16 @@ SELECT i, CASE WHEN i = 2 THEN commit_elsewhere('four') END AS done,
 	(SELECT max(d.lookups ->> 'ufrs') FROM cached_lookups_json(left('u', i)) AS d) AS cached
 FROM generate_series(1, 4) AS i;
 SELECT is((SELECT count(DISTINCT cached) FROM moments_3), 1::bigint, '... of documents');
+
+-- ... and not many readings of the tables for it
+SET debug_discard_caches = 0;
+SELECT catalogue.cache_reset() \g /dev/null
+SELECT count(CASE WHEN i = 2 THEN commit_elsewhere('again') END),
+	count((SELECT max(l.nom) FROM cached_lookups() AS l WHERE l.id = left('f', i)))
+FROM generate_series(1, 100) AS i \g /dev/null
+SELECT cmp_ok(misses + bypasses, '<', 3::bigint, 'a sub-select keeps what it reads') FROM catalogue.cache_stats WHERE schema_name IS NULL;
+SELECT commit_elsewhere('four') \g /dev/null
+RESET debug_discard_caches;
 
 BEGIN;
 DECLARE c CURSOR FOR SELECT l.nom FROM cached_lookups() AS l WHERE l.kind = 'ufr';
