@@ -93,7 +93,7 @@ static void create_cache(void);
 static bool may_use_cache(const LookupRequest *request);
 static LookupEntry *find_usable_entry(const LookupRequest *request);
 static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
-static LookupEntry *read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot);
+static LookupEntry *read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot);
 static LookupEntry *make_entry(const LookupKey *key, const char *scope_text);
 static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
 static LookupTables *find_tables(const Attachment *attachment);
@@ -371,7 +371,7 @@ load_entry(const LookupRequest *request, const char **cache)
 
 /* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
-read_entry(const LookupRequest *request, const LookupTables *tables, Snapshot snapshot)
+read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot)
 {
 	LookupKey	key = request_key(request);
 	char	   *scope_text = NULL;

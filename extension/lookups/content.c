@@ -56,7 +56,9 @@ typedef struct RowReceiver
 } RowReceiver;
 
 static uint64 end_of_kind(const LookupContent *content, uint64 row);
-static void execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
+static void execute_query(RowReceiver *receiver, const LookupRequest *request,
+						  LookupTables *tables, Snapshot snapshot);
+static SPIPlanPtr reading_plan(const LookupRequest *request, LookupTables *tables);
 static char *lookup_query(const LookupRequest *request);
 static void append_scope(StringInfo query, const List *lookups, int depth);
 static const char *scope_operator(const LookupBinding *lookup);
@@ -73,7 +75,7 @@ static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
  * Raises what a SELECT by the role raises.
  */
 LookupContent *
-catalogue_read_lookups(const LookupRequest *request, const LookupTables *tables,
+catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
 					   Snapshot snapshot, MemoryContext cxt)
 {
 	MemoryContext load_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
@@ -86,7 +88,7 @@ catalogue_read_lookups(const LookupRequest *request, const LookupTables *tables,
 	init_receiver(&receiver, request->attachment);
 	if (tables->fix_settings)
 		nestlevel = catalogue_fix_text_settings();
-	execute_query(&receiver, request, snapshot);
+	execute_query(&receiver, request, tables, snapshot);
 	if (tables->fix_settings)
 		AtEOXact_GUC(true, nestlevel);
 	if (request->form == LOOKUP_ROWS)
@@ -148,13 +150,13 @@ end_of_kind(const LookupContent *content, uint64 row)
 
 /* Runs the query that reads the tables; its rows go to the receiver. */
 static void
-execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
+execute_query(RowReceiver *receiver, const LookupRequest *request, LookupTables *tables,
+			  Snapshot snapshot)
 {
 	const NullableDatum scope = {.value = request->scope.value};
 	SPIExecuteOptions options = {
-		.params =
-		catalogue_make_params(OidIsValid(request->scope.type) ? 1 : 0, &request->scope.type,
-							  &scope),
+		.params = catalogue_make_params(OidIsValid(request->scope.type) ? 1 : 0,
+										&request->scope.type, &scope),
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
@@ -163,10 +165,36 @@ execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snap
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
 	catalogue_switch_to_role(request->role, &saved);
-	catalogue_execute(lookup_query(request), &options);
+	catalogue_execute_plan(reading_plan(request, tables), &options);
 	catalogue_restore_user(&saved);
 	SPI_finish();
 	PopActiveSnapshot();
+}
+
+/*
+ * The plan of the query that reads the tables, kept with what is known of them: rows
+ * that change do not change it.  The caller has these pinned while it runs.
+ */
+static SPIPlanPtr
+reading_plan(const LookupRequest *request, LookupTables *tables)
+{
+	Oid			type = request->scope.type;
+
+	if (!OidIsValid(type))
+	{
+		if (tables->read_all == NULL)
+			tables->read_all =
+				catalogue_prepare(tables->base.cxt, lookup_query(request), 0, NULL, 0);
+		return tables->read_all;
+	}
+
+	if (tables->read_scope == NULL || tables->scope_type != type)
+	{
+		tables->read_scope =
+			catalogue_prepare(tables->base.cxt, lookup_query(request), 1, &type, 0);
+		tables->scope_type = type;
+	}
+	return tables->read_scope;
 }
 
 /* The query that reads the tables; with a scope, $1 is the university's id. */

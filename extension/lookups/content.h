@@ -85,8 +85,8 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-extern LookupContent *catalogue_read_lookups(const LookupRequest *request,
-											 const LookupTables *tables, Snapshot snapshot,
+extern LookupContent *catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
+											 Snapshot snapshot,
 											 MemoryContext cxt);
 extern bool catalogue_is_of_kind(const LookupContent *content, uint64 row, const char *kind,
 								 Size length);

@@ -7,6 +7,7 @@
 
 #include "attachment.h"
 
+#include "executor/spi.h"
 #include "lib/ilist.h"
 #include "utils/snapshot.h"
 
@@ -32,6 +33,9 @@ typedef struct LookupTables
 	bool		cacheable;		/* whether every change of content is
 								 * announced */
 	bool		fix_settings;	/* whether texts depend on settings */
+	SPIPlanPtr	read_all;		/* plans of their reading, once used */
+	SPIPlanPtr	read_scope;
+	Oid			scope_type;		/* of the latter's parameter */
 	MemoryContext changes_cxt;
 	Dependencies *changes;		/* on announcements of changed rows */
 	SnapshotPosition since;		/* the content has not changed since this */
