@@ -56,7 +56,7 @@ typedef struct LookupCacheStats
 								 * first */
 } LookupCacheStats;
 
-extern void catalogue_lookup_cache_init(void);
+extern void catalogue_lookup_entries_init(void);
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
 extern const LookupContent *catalogue_find_lookups(const LookupRequest *request);
 extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request);

@@ -122,7 +122,7 @@ catalogue_lookups_init(void)
 {
 	catalogue_register_tuple_source(&row_source);
 	catalogue_register_tuple_source(&document_source);
-	catalogue_lookup_cache_init();
+	catalogue_lookup_entries_init();
 	catalogue_lookup_statistics_init();
 }
 
