@@ -3,7 +3,7 @@
  *		What a cached thing depends on, and how long it lives.
  *
  * A backend has ten relcache callback slots for core and all extensions
- * together; this module takes one, and four of the syscaches'.  The callbacks may
+ * together; this module takes one, and of the syscaches' one for each that it follows.  The callbacks may
  * run wherever a lock is taken, also where a look at a catalog would corrupt the
  * backend: they compare numbers and set flags, nothing else.
  *
@@ -26,7 +26,8 @@ typedef enum DependencyKind
 	DEPEND_ON_RELATION,			/* key: its OID */
 	DEPEND_ON_SCHEMA,			/* key: hash value in the syscache ... */
 	DEPEND_ON_FUNCTION,			/* ... since that is what the messages carry */
-	DEPEND_ON_TEXT_FORMS		/* key: 0; any cast, and any label of an enum */
+	DEPEND_ON_TEXT_FORMS,		/* key: 0; any cast, and any label of an enum */
+	DEPEND_ON_ROLES				/* key: 0; any role, and who is a member */
 } DependencyKind;
 
 typedef struct Dependency
@@ -67,6 +68,10 @@ catalogue_invalidation_init(void)
 	CacheRegisterSyscacheCallback(ENUMOID, syscache_callback, Int32GetDatum(DEPEND_ON_TEXT_FORMS));
 	CacheRegisterSyscacheCallback(CASTSOURCETARGET, syscache_callback,
 								  Int32GetDatum(DEPEND_ON_TEXT_FORMS));
+	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, Int32GetDatum(DEPEND_ON_ROLES));
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback,
+								  Int32GetDatum(DEPEND_ON_ROLES));
+	CacheRegisterSyscacheCallback(DATABASEOID, syscache_callback, Int32GetDatum(DEPEND_ON_ROLES));
 }
 
 /* Nothing yet; to be added to before what is added is read.  Ends with the context. */
@@ -144,6 +149,13 @@ void
 catalogue_depend_on_text_forms(Dependencies *dependencies)
 {
 	add_dependency(dependencies, DEPEND_ON_TEXT_FORMS, 0);
+}
+
+/* Roles, who is a member of which, and who owns the database: what rights follow from. */
+void
+catalogue_depend_on_roles(Dependencies *dependencies)
+{
+	add_dependency(dependencies, DEPEND_ON_ROLES, 0);
 }
 
 /* All has been read; false where a message came meanwhile, and it must be read again. */
@@ -280,7 +292,7 @@ syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 	DependencyKind kind = (DependencyKind) DatumGetInt32(arg);
 
 	if (hashvalue != 0)
-		mark_stale(kind, kind == DEPEND_ON_TEXT_FORMS ? 0 : hashvalue);
+		mark_stale(kind, kind == DEPEND_ON_SCHEMA || kind == DEPEND_ON_FUNCTION ? hashvalue : 0);
 	else
 		mark_all_stale();
 }

@@ -7,7 +7,8 @@
  * every execution, hit or miss: USAGE of their schema, SELECT on the table or
  * on the columns that are bound.  They are those of the role that begins it,
  * as are the rows under row-level security; a cursor may be fetched from by
- * another.
+ * another.  That a role has been found to have all of them is remembered until
+ * anything changes that it follows from.
  */
 #include "lookups/call.h"
 
@@ -15,6 +16,7 @@
 
 #include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
+#include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -22,6 +24,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 
 #define ARG_UNIVERSITE 0		/* the first argument of every function */
 
@@ -31,12 +34,35 @@ typedef struct FunctionSlot
 	LookupFunction *function;
 } FunctionSlot;
 
+/* That a role may read all rows of an attachment's lookup tables. */
+typedef struct LookupRight
+{
+	CachedThing base;			/* (must be first) */
+	Oid			schema;
+	Oid			role;
+	bool		restricted;		/* row-level security applies to it */
+	bool		lasting;		/* as long as the dependencies are current */
+} LookupRight;
+
+/* What a right is read for. */
+typedef struct RightRequest
+{
+	const Attachment *attachment;
+	Oid			role;
+} RightRequest;
+
+#define REMEMBERED_RIGHTS 32
+
 static HTAB *function_hash = NULL;
+static LookupRight *rights[REMEMBERED_RIGHTS];	/* by a hash of schema and
+												 * role */
 
 static LookupFunction *find_function(Oid funcid);
 static void drop_stale_functions(void);
 static void read_function(CachedThing *thing, void *funcid);
 static bool check_access(const Attachment *attachment, Oid role);
+static void read_right(CachedThing *thing, void *arg);
+static void check_privileges(const Attachment *attachment, Oid role, Dependencies *dependencies);
 static bool may_select(const LookupBinding *lookup, Oid role);
 
 const Attachment *
@@ -192,18 +218,84 @@ read_function(CachedThing *thing, void *arg)
 static bool
 check_access(const Attachment *attachment, Oid role)
 {
+	RightRequest request = {
+		.attachment = attachment,
+		.role = role,
+	};
+	LookupRight **slot =
+		&rights[hash_combine(murmurhash32(attachment->schema), role) % REMEMBERED_RIGHTS];
+	LookupRight *right = *slot;
+	bool		restricted;
+
+	if (right != NULL && right->schema == attachment->schema && right->role == role &&
+		catalogue_is_current(right->base.dependencies))
+		return false;
+
+	right = (LookupRight *) catalogue_read_cached("catalogue right", sizeof(LookupRight),
+												  read_right, &request);
+	restricted = right->restricted;
+	if (right->lasting && catalogue_is_current(attachment->base.dependencies))
+	{
+		if (*slot != NULL)
+			catalogue_drop_cached(&(*slot)->base);
+		*slot = right;
+		MemoryContextSetParent(right->base.cxt, CacheMemoryContext);
+	}
+	else
+		catalogue_drop_cached(&right->base);
+
+	return restricted;
+}
+
+/*
+ * Finds out whether a role has a right; raises what it lacks.
+ *
+ * It lasts only where no table has row-level security: whether that applies depends
+ * on more than roles and tables.
+ */
+static void
+read_right(CachedThing *thing, void *arg)
+{
+	LookupRight *right = (LookupRight *) thing;
+	const RightRequest *request = arg;
+	ListCell   *lc;
+
+	right->schema = request->attachment->schema;
+	right->role = request->role;
+	right->lasting = true;
+	catalogue_depend_on_relation(thing->dependencies, catalogue_config_relid());
+	catalogue_depend_on_roles(thing->dependencies);
+	check_privileges(request->attachment, request->role, thing->dependencies);
+	foreach(lc, request->attachment->lookups)
+	{
+		const LookupBinding *lookup = lfirst(lc);
+		int			applies = check_enable_rls(lookup->relid, request->role, true);
+
+		right->lasting &= applies == RLS_NONE;
+		right->restricted |= applies == RLS_ENABLED;
+	}
+}
+
+/* Checks that a role has the privileges, and registers what they are read from. */
+static void
+check_privileges(const Attachment *attachment, Oid role, Dependencies *dependencies)
+{
 	Oid			checked_namespace = InvalidOid;
 	ListCell   *lc;
 
 	foreach(lc, attachment->lookups)
 	{
 		const LookupBinding *lookup = lfirst(lc);
-		Oid			namespace = get_rel_namespace(lookup->relid);
+		Oid			namespace;
 
+		catalogue_depend_on_relation(dependencies, lookup->relid);
+		namespace = get_rel_namespace(lookup->relid);
 		if (OidIsValid(namespace) && namespace != checked_namespace)
 		{
-			AclResult	aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
+			AclResult	aclresult;
 
+			catalogue_depend_on_schema(dependencies, namespace);
+			aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
 			if (aclresult != ACLCHECK_OK)
 				aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(namespace));
 			checked_namespace = namespace;
@@ -211,8 +303,6 @@ check_access(const Attachment *attachment, Oid role)
 		if (!may_select(lookup, role))
 			catalogue_report_no_privilege(lookup->relid);
 	}
-
-	return catalogue_row_security_applies(attachment, role);
 }
 
 /* Whether a role may read the columns of a lookup table that are bound. */
