@@ -53,15 +53,9 @@ static void take_position(Snapshot snapshot, SnapshotPosition *position);
 LookupTables *
 catalogue_read_lookup_tables(const Attachment *attachment)
 {
-	LookupTables *tables =
-		(LookupTables *) catalogue_read_cached("catalogue lookup tables", sizeof(LookupTables),
-											   read_tables, unconstify(Attachment *, attachment));
-
-	tables->changes_cxt = AllocSetContextCreate(tables->base.cxt, "catalogue lookup changes",
-												ALLOCSET_SMALL_SIZES);
-	catalogue_renew_lookup_tables(tables);
-
-	return tables;
+	return (LookupTables *) catalogue_read_cached("catalogue lookup tables", sizeof(LookupTables),
+												  read_tables,
+												  unconstify(Attachment *, attachment));
 }
 
 /* From now on is seen whether rows change.  An ERROR leaves "changes" NULL. */
@@ -208,6 +202,10 @@ read_tables(CachedThing *thing, void *arg)
 			tables->cacheable = false;
 	}
 	list_free(relids);
+
+	tables->changes_cxt =
+		AllocSetContextCreate(thing->cxt, "catalogue lookup changes", ALLOCSET_SMALL_SIZES);
+	catalogue_renew_lookup_tables(tables);
 }
 
 /*
