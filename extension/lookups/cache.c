@@ -214,8 +214,8 @@ load_entry(const LookupRequest *request, const char **cache)
 	catalogue_init_pin(pin, cxt);
 	tables = lock_tables(request, pin);
 	renewals = tables->renewals;
-	if (!IsolationUsesXactSnapshot() && catalogue_lookups_redefined_since(tables, snapshot))
-		snapshot = GetLatestSnapshot();
+	if (!IsolationUsesXactSnapshot() && catalogue_lookups_rewritten_since(tables, snapshot))
+		snapshot = catalogue_newest_snapshot();
 
 	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
 		!catalogue_lookups_unchanged_since(tables, snapshot))

@@ -23,28 +23,36 @@
 #include "lookups/sentinel.h"
 #include "names.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static void read_tables(CachedThing *thing, void *arg);
 static List *lock_table(const Attachment *attachment, const LookupBinding *lookup,
 						LookupTables *tables);
+static void depend_on_names(const LookupBinding *lookup, Dependencies *dependencies);
 static void look_at_texts(const LookupBinding *lookup, LookupTables *tables);
 static bool changes_are_announced(Oid relid, Oid function);
+static Oid	file_as_of(Oid relid, Snapshot snapshot);
 static void take_position(Snapshot snapshot, SnapshotPosition *position);
+static uint32 count_repeated(Snapshot snapshot);
 
 /*
  * Reads what an attachment's lookup tables are, into a thing of its own below the
@@ -63,13 +71,16 @@ void
 catalogue_renew_lookup_tables(LookupTables *tables)
 {
 	Dependencies *changes;
+	Snapshot	newest;
 
 	tables->renewals++;
 	tables->changes = NULL;
 	MemoryContextReset(tables->changes_cxt);
 	changes = catalogue_begin_dependencies(tables->changes_cxt);
 	catalogue_depend_on_sentinels(changes, tables->purges);
-	take_position(GetLatestSnapshot(), &tables->since);
+	newest = catalogue_newest_snapshot();
+	take_position(newest, &tables->since);
+	tables->since.in_progress -= count_repeated(newest);
 	catalogue_end_reading(changes);
 	tables->changes = changes;
 }
@@ -132,27 +143,43 @@ catalogue_wrote_lookups(const LookupTables *tables)
 }
 
 /*
- * Whether a table was altered after a snapshot was taken.  If it was rewritten then,
- * the snapshot does not see its rows: a SELECT would have kept that from happening
- * by its lock.
+ * Whether a table was rewritten after a snapshot was taken, which does not see its
+ * rows then: a SELECT would have kept that from happening by its lock.
  */
 bool
-catalogue_lookups_redefined_since(const LookupTables *tables, Snapshot snapshot)
+catalogue_lookups_rewritten_since(const LookupTables *tables, Snapshot snapshot)
 {
 	for (int i = 0; i < tables->nrelids; i++)
 	{
 		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(tables->relids[i]));
 		TransactionId xmin;
+		Oid			file;
 
 		if (!HeapTupleIsValid(tuple))
 			return true;
 		xmin = HeapTupleHeaderGetXmin(tuple->t_data);
+		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
 		ReleaseSysCache(tuple);
-		if (TransactionIdIsNormal(xmin) && XidInMVCCSnapshot(xmin, snapshot))
+
+		/* Most have not been altered in any way. */
+		if (TransactionIdIsNormal(xmin) &&
+			(TransactionIdIsCurrentTransactionId(xmin) || XidInMVCCSnapshot(xmin, snapshot)) &&
+			file_as_of(tables->relids[i], snapshot) != file)
 			return true;
 	}
 
 	return false;
+}
+
+/*
+ * A snapshot of this moment.  It is taken as for a look at a table that no catalog cache
+ * covers: GetLatestSnapshot() is not allowed while a parallel query runs, whose leader
+ * may call us.
+ */
+Snapshot
+catalogue_newest_snapshot(void)
+{
+	return GetCatalogSnapshot(catalogue_config_relid());
 }
 
 /* Whether a role sees a part of the rows of a lookup table only. */
@@ -219,6 +246,7 @@ lock_table(const Attachment *attachment, const LookupBinding *lookup, LookupTabl
 {
 	catalogue_depend_on_relation(tables->base.dependencies, lookup->relid);
 	LockRelationOid(lookup->relid, AccessShareLock);
+	depend_on_names(lookup, tables->base.dependencies);
 	switch (get_rel_relkind(lookup->relid))
 	{
 		case RELKIND_PARTITIONED_TABLE:
@@ -237,6 +265,33 @@ lock_table(const Attachment *attachment, const LookupBinding *lookup, LookupTabl
 	}
 
 	return list_make1_oid(lookup->relid);
+}
+
+/*
+ * The plans name the table, and the operator that compares its ids, by their schemas,
+ * which can exchange names without either being touched.
+ */
+static void
+depend_on_names(const LookupBinding *lookup, Dependencies *dependencies)
+{
+	Oid			schema = get_rel_namespace(lookup->relid);
+	AttrNumber	id = get_attnum(lookup->relid, lookup->id);
+	HeapTuple	tuple;
+
+	if (!OidIsValid(schema))
+		return;					/* is being dropped */
+	catalogue_depend_on_schema(dependencies, schema);
+	if (id == InvalidAttrNumber)
+		return;					/* the query raises the error */
+	tuple = SearchSysCache1(OPEROID,
+							ObjectIdGetDatum(lookup_type_cache(get_atttype(lookup->relid, id),
+															   TYPECACHE_EQ_OPR)->eq_opr));
+	if (HeapTupleIsValid(tuple))
+	{
+		catalogue_depend_on_schema(dependencies,
+								   ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace);
+		ReleaseSysCache(tuple);
+	}
 }
 
 /* Notes what the texts of a lookup table's columns depend on. */
@@ -293,6 +348,27 @@ changes_are_announced(Oid relid, Oid function)
 	return announced == needed;
 }
 
+/* The file of a table's rows as a snapshot shows it; InvalidOid where it shows none. */
+static Oid
+file_as_of(Oid relid, Snapshot snapshot)
+{
+	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			file = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_class, ClassOidIndexId, true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		file = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	systable_endscan(scan);
+	table_close(pg_class, AccessShareLock);
+
+	return file;
+}
+
 /*
  * On a primary each transaction in progress is counted once; a standby knows them
  * and their subtransactions alike.
@@ -303,4 +379,27 @@ take_position(Snapshot snapshot, SnapshotPosition *position)
 	position->xmax = snapshot->xmax;
 	position->in_recovery = snapshot->takenDuringRecovery;
 	position->in_progress = snapshot->takenDuringRecovery ? snapshot->subxcnt : snapshot->xcnt;
+}
+
+/*
+ * How many transactions a snapshot has twice: one that is being prepared, for a moment.
+ * The position from which on nothing has changed must not count these, since an earlier
+ * one with another transaction in progress would seem the same; that a call's snapshot
+ * does only has it read for itself.
+ */
+static uint32
+count_repeated(Snapshot snapshot)
+{
+	TransactionId *xids;
+	size_t		ndistinct;
+
+	if (snapshot->takenDuringRecovery || snapshot->xcnt < 2)
+		return 0;
+	xids = palloc(snapshot->xcnt * sizeof(TransactionId));
+	memcpy(xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	qsort(xids, snapshot->xcnt, sizeof(TransactionId), xidComparator);
+	ndistinct = qunique(xids, snapshot->xcnt, sizeof(TransactionId), xidComparator);
+	pfree(xids);
+
+	return snapshot->xcnt - ndistinct;
 }

@@ -50,7 +50,8 @@ extern bool catalogue_lookup_tables_current(const LookupTables *tables);
 extern void catalogue_lock_lookup_tables(const LookupTables *tables);
 extern bool catalogue_lookups_unchanged_since(const LookupTables *tables, Snapshot snapshot);
 extern bool catalogue_wrote_lookups(const LookupTables *tables);
-extern bool catalogue_lookups_redefined_since(const LookupTables *tables, Snapshot snapshot);
+extern bool catalogue_lookups_rewritten_since(const LookupTables *tables, Snapshot snapshot);
+extern Snapshot catalogue_newest_snapshot(void);
 extern bool catalogue_row_security_applies(const Attachment *attachment, Oid role);
 
 #endif							/* CATALOGUE_LOOKUPS_TABLES_H */

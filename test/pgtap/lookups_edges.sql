@@ -12,7 +12,7 @@ SET client_min_messages = warning;
 \c -
 SET client_min_messages = warning;
 SET search_path = app, public;
-SELECT plan(44);
+SELECT plan(47);
 SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (0::bigint, 0::bigint)', 'nothing yet');
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
@@ -191,6 +191,26 @@ BEGIN;
 DROP TABLE filieres CASCADE;
 SELECT throws_ok('SELECT * FROM cached_lookups()', '42P01', NULL, 'a table that was dropped');
 ROLLBACK;
+
+-- Two schemas exchange their names: the tables that are bound are read, also by a kept plan
+
+CREATE SCHEMA lists;
+CREATE SCHEMA lists_new;
+CREATE TABLE lists.places (id text PRIMARY KEY, code text, nom text);
+CREATE TABLE lists_new.places (LIKE lists.places);
+INSERT INTO lists.places VALUES ('p', 'p', 'bound');
+INSERT INTO lists_new.places VALUES ('p', 'p', 'other');
+CREATE SCHEMA reader;
+SELECT count(*) FROM catalogue.attach('reader', '{"chapters": null, "professors": null,
+	"lookups": [{"kind": "place", "relation": "lists.places"}]}') \g /dev/null
+SELECT is(nom, 'bound', 'lookups in another schema') FROM reader.cached_lookups();
+ALTER SCHEMA lists RENAME TO lists_old;
+ALTER SCHEMA lists_new RENAME TO lists;
+UPDATE lists_old.places SET nom = 'bound, and changed';
+SELECT is(nom, 'bound, and changed', '... that has exchanged its name') FROM reader.cached_lookups();
+DROP SCHEMA lists CASCADE;
+UPDATE lists_old.places SET nom = 'changed again';
+SELECT is(nom, 'changed again', '... with one that was dropped') FROM reader.cached_lookups('p');
 
 -- Memory: what was pinned when an error was raised is released
 

@@ -8,7 +8,7 @@ SET client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 CREATE EXTENSION dblink SCHEMA public;
-SELECT plan(17);
+SELECT plan(23);
 
 -- plain() and cached(): the UFR's name by a SELECT and by the cache, each in a statement of its own
 CREATE FUNCTION plain() RETURNS text LANGUAGE plpgsql AS $$
@@ -133,7 +133,54 @@ DECLARE c CURSOR FOR SELECT l.nom FROM cached_lookups() AS l WHERE l.kind = 'ufr
 SELECT dblink_exec('other', 'ALTER TABLE app.ufrs ALTER nom TYPE text USING nom || ''-''') \g /dev/null
 SELECT is(pg_temp.fetch(), 'five-', 'a cursor opened before a table was rewritten');
 COMMIT;
+
+-- ... and no other DDL does, whoever runs it
+SELECT cached() \g /dev/null
+BEGIN;
+DECLARE c CURSOR FOR SELECT l.nom FROM cached_lookups() AS l WHERE l.kind = 'ufr';
+SELECT dblink_exec('other', 'GRANT SELECT ON app.ufrs TO PUBLIC') \g /dev/null
+SELECT commit_elsewhere('six') \g /dev/null
+SELECT is(pg_temp.fetch(), 'five-', 'a cursor opened before a grant');
+COMMIT;
+SELECT cached() \g /dev/null
+BEGIN;
+REVOKE SELECT ON ufrs FROM PUBLIC;
+DECLARE c CURSOR FOR SELECT l.nom FROM cached_lookups() AS l WHERE l.kind = 'ufr';
+SELECT commit_elsewhere('seven') \g /dev/null
+SELECT is(pg_temp.fetch(), 'six', 'a cursor opened after a grant of its own transaction');
+ROLLBACK;
+BEGIN;
+ALTER TABLE ufrs ALTER nom TYPE text USING nom || '-';
+SELECT is(cached(), plain(), 'a table rewritten by the transaction itself');
+ROLLBACK;
 SELECT dblink_disconnect('other') \g /dev/null
+
+-- In a query with parallel workers, whose leader may take no snapshot
+
+CREATE TABLE many AS SELECT 'u'::text AS id FROM generate_series(1, 20000);
+ANALYZE many;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+CREATE FUNCTION pg_temp.is_parallel(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+	RETURN jsonb_path_exists(plan, '$.** ? (@."Node Type" == "Gather")');
+END
+$$;
+PREPARE parallel AS SELECT count(*), (SELECT min(l.nom) FROM cached_lookups() AS l WHERE l.kind = 'ufr') FROM many;
+PREPARE parallel_version AS SELECT count(*), lookups_version() <> '' FROM many;
+SELECT ok(pg_temp.is_parallel('EXECUTE parallel') AND pg_temp.is_parallel('EXECUTE parallel_version'), 'parallel plans');
+UPDATE ufrs SET nom = 'eight';
+SELECT results_eq('EXECUTE parallel', $$VALUES (20000::bigint, 'eight')$$, '... of what has changed');
+SELECT catalogue.cache_reset() \g /dev/null
+UPDATE ufrs SET nom = 'nine';
+SELECT results_eq('EXECUTE parallel_version', 'VALUES (20000::bigint, true)', '... of its version');
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
 
 -- The bound: scopes that are not there leave nothing behind
 
