@@ -134,7 +134,8 @@ static void
 read_binding(TableBinding *binding, Oid relid, const Datum *values, const bool *isnull)
 {
 	memset(binding, 0, sizeof(TableBinding));
-	binding->sentinel = catalogue_purges_of_outbox(DatumGetObjectId(values[CONFIG_ATTACHMENT]));
+	binding->outbox = DatumGetObjectId(values[CONFIG_ATTACHMENT]);
+	binding->sentinel = catalogue_purges_of_outbox(binding->outbox);
 	for (int i = 0; i < LOOKUP_COLUMNS; i++)
 	{
 		AttrNumber	attnum;

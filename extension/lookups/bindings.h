@@ -15,6 +15,7 @@
 /* One use of a table, or of a partition of it, as a lookup table. */
 typedef struct TableBinding
 {
+	Oid			outbox;			/* that the attachment is known by */
 	Oid			sentinel;		/* of the attachment */
 	AttrNumber	columns[LOOKUP_COLUMNS];	/* by their numbers in the table */
 	int			ncolumns;

@@ -30,6 +30,7 @@
 #include "storage/sinval.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -40,6 +41,7 @@ PG_FUNCTION_INFO_V1(catalogue_sentinel_round_trip);
 static bool changes_bound_column(const TriggerData *trigger, const TableBinding *binding);
 static bool same_value(TupleTableSlot *a, TupleTableSlot *b, AttrNumber attnum);
 static void announce(const TableBinding *binding);
+static void notify(const TableBinding *binding);
 static Oid	common_sentinel(void);
 
 /*
@@ -76,7 +78,6 @@ catalogue_lookup_changed(PG_FUNCTION_ARGS)
 	const TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TransactionId xid = GetCurrentTransactionIdIfAny();
 	TableBindings *bindings;
-	bool		announced = false;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event))
 		ereport(ERROR,
@@ -92,11 +93,10 @@ catalogue_lookup_changed(PG_FUNCTION_ARGS)
 			!changes_bound_column(trigger, binding))
 			continue;
 		announce(binding);
+		if (catalogue_notify_lookups)
+			notify(binding);
 		binding->announced_in = xid;
-		announced = true;
 	}
-	if (announced && catalogue_notify_lookups)
-		Async_Notify("catalogue_lookups", "");
 
 	return PointerGetDatum(NULL);
 }
@@ -180,6 +180,21 @@ announce(const TableBinding *binding)
 	}
 	else
 		CacheInvalidateRelcacheByRelid(common_sentinel());
+}
+
+/*
+ * Tells those who listen in which schema lookups have changed, once in a transaction.
+ * What their version is then is not known before all who write have committed.
+ */
+static void
+notify(const TableBinding *binding)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(binding->outbox));
+
+	if (schema == NULL)
+		return;					/* the outbox has been dropped */
+	Async_Notify("catalogue_lookups", schema);
+	pfree(schema);
 }
 
 static Oid
