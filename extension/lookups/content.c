@@ -4,12 +4,10 @@
  *
  * One query reads them all, as the role that began the call and under one
  * snapshot, so that the server itself applies every rule that holds for a plain
- * SELECT.  It names
- * only the columns that the mapping binds: a wide one, such as a logo, is
- * never read.
+ * SELECT.  It names only the columns that the mapping binds: a wide one, such as
+ * a logo, is never read.
  *
- * Order of rows: kinds in tree order, then nom, then id, the last two by the
- * bytes of their text (collation "C"), so that it is the same on every server.
+ * The rows are put in order when all have been read (row_order.c).
  *
  * Lifetime: a load has a memory context of its own, deleted at its end; only
  * the finished content is allocated where the caller wants it.  Locks
@@ -19,6 +17,7 @@
 
 #include "lookups/column_text.h"
 #include "lookups/document.h"
+#include "lookups/row_order.h"
 #include "names.h"
 #include "query.h"
 #include "rights.h"
@@ -91,6 +90,7 @@ catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
 	execute_query(&receiver, request, tables, snapshot);
 	if (tables->fix_settings)
 		AtEOXact_GUC(true, nestlevel);
+	catalogue_sort_lookup_rows(receiver.rows, receiver.nrows, receiver.values.data);
 	if (request->form == LOOKUP_ROWS)
 		content = make_rows(&receiver, cxt);
 	else
@@ -197,7 +197,9 @@ reading_plan(const LookupRequest *request, LookupTables *tables)
 	return tables->read_scope;
 }
 
-/* The query that reads the tables; with a scope, $1 is the university's id. */
+/*
+ * The query that reads the tables, in no order; with a scope, $1 is the university's id.
+ */
 static char *
 lookup_query(const LookupRequest *request)
 {
@@ -205,7 +207,6 @@ lookup_query(const LookupRequest *request)
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfoString(&query, "SELECT l.ordinal, l.id, l.code, l.nom, l.parent_id FROM (");
 	for (int i = 0; i < list_length(lookups); i++)
 	{
 		const LookupBinding *lookup = list_nth(lookups, i);
@@ -231,9 +232,6 @@ lookup_query(const LookupRequest *request)
 		if (OidIsValid(request->scope.type))
 			append_scope(&query, lookups, i);
 	}
-	appendStringInfoString(&query, ") AS l (ordinal, id, code, nom, parent_id)"
-						   " ORDER BY l.ordinal, l.nom COLLATE pg_catalog.\"C\","
-						   " l.id COLLATE pg_catalog.\"C\"");
 
 	return query.data;
 }

@@ -12,7 +12,7 @@ SET client_min_messages = warning;
 \c -
 SET client_min_messages = warning;
 SET search_path = app, public;
-SELECT plan(47);
+SELECT plan(50);
 SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (0::bigint, 0::bigint)', 'nothing yet');
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
@@ -211,6 +211,28 @@ SELECT is(nom, 'bound, and changed', '... that has exchanged its name') FROM rea
 DROP SCHEMA lists CASCADE;
 UPDATE lists_old.places SET nom = 'changed again';
 SELECT is(nom, 'changed again', '... with one that was dropped') FROM reader.cached_lookups('p');
+
+-- The order of rows, whatever that in the table: NULL, what begins alike, and ids that are not unique
+
+CREATE SCHEMA ordered;
+CREATE TABLE ordered.names (id text PRIMARY KEY, code text, nom text);
+SELECT count(*) FROM catalogue.attach('ordered', '{"chapters": null, "professors": null,
+	"lookups": [{"kind": "name", "relation": "ordered.names"}]}') \g /dev/null
+ALTER TABLE ordered.names DROP CONSTRAINT names_pkey, ALTER id DROP NOT NULL;
+INSERT INTO ordered.names
+SELECT CASE WHEN i % 50 <> 0 THEN (i % 40)::text END, 'c' || i,
+	CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN 'same beginning ' || i % 90
+		WHEN 3 THEN repeat('é', i % 9) WHEN 4 THEN repeat('x', 200) || i % 11 ELSE md5(i::text) END
+FROM generate_series(1, 700) AS i;
+SELECT results_eq('SELECT id, code, nom FROM ordered.cached_lookups()',
+	'SELECT * FROM ordered.names ORDER BY nom COLLATE "C", id COLLATE "C", code COLLATE "C"', 'by nom and id');
+SELECT ordered.lookups_version() AS version \gset
+CREATE TEMP TABLE names AS TABLE ordered.names;
+TRUNCATE ordered.names;
+INSERT INTO ordered.names SELECT * FROM names ORDER BY md5(code);
+SELECT results_eq('SELECT id, code, nom FROM ordered.cached_lookups()',
+	'SELECT * FROM ordered.names ORDER BY nom COLLATE "C", id COLLATE "C", code COLLATE "C"', '... after they were inserted in another order');
+SELECT is(ordered.lookups_version(), :'version', '... which gives the same version');
 
 -- Memory: what was pinned when an error was raised is released
 
