@@ -130,7 +130,7 @@ catalogue_pinned_id_index(LookupPin *pin)
 	return entry->id_index;
 }
 
-/* Copies the catalogue_lookup_counts and a description of each entry into the current memory context. */
+/* Copies the counts and a description of each entry into the current memory context. */
 void
 catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
@@ -143,7 +143,7 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 	stats->entries = catalogue_describe_entries();
 }
 
-/* Drops all entries and sets the catalogue_lookup_counts to zero. */
+/* Drops all entries and sets the counts to zero. */
 void
 catalogue_reset_lookup_cache(void)
 {
@@ -165,7 +165,7 @@ may_use_cache(const LookupRequest *request)
 		catalogue_is_current(request->attachment->base.dependencies);
 }
 
-/* The entry that answers a request as of its snapshot, or NULL; catalogue_lookup_counts it as a hit. */
+/* The entry that answers a request as of its snapshot, or NULL; counts it as a hit. */
 static LookupEntry *
 find_usable_entry(const LookupRequest *request)
 {
@@ -215,7 +215,7 @@ load_entry(const LookupRequest *request, const char **cache)
 	tables = lock_tables(request, pin);
 	renewals = tables->renewals;
 	if (!IsolationUsesXactSnapshot() && catalogue_lookups_rewritten_since(tables, snapshot))
-		snapshot = catalogue_newest_snapshot();
+		snapshot = RegisterSnapshot(catalogue_newest_snapshot());
 
 	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
 		!catalogue_lookups_unchanged_since(tables, snapshot))
@@ -244,6 +244,8 @@ load_entry(const LookupRequest *request, const char **cache)
 			keep_entry(entry, tables);
 		}
 	}
+	if (snapshot != request->snapshot)
+		UnregisterSnapshot(snapshot);
 	MemoryContextDelete(cxt);
 
 	return entry;
