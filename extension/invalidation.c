@@ -3,9 +3,10 @@
  *		What a cached thing depends on, and how long it lives.
  *
  * A backend has ten relcache callback slots for core and all extensions
- * together; this module takes one, and of the syscaches' one for each that it follows.  The callbacks may
- * run wherever a lock is taken, also where a look at a catalog would corrupt the
- * backend: they compare numbers and set flags, nothing else.
+ * together; this module takes one, and of the syscaches' one for each that it
+ * follows.  The callbacks may run wherever a lock is taken, also where a look at a
+ * catalog would corrupt the backend: they compare numbers and set flags, nothing
+ * else.
  *
  * All Dependencies are in one list.  A message that names something that one
  * of them has marks it stale; one that names nothing (messages were lost)

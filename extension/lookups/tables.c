@@ -172,9 +172,9 @@ catalogue_lookups_rewritten_since(const LookupTables *tables, Snapshot snapshot)
 }
 
 /*
- * A snapshot of this moment, to be copied or registered at once.  It is taken as for a look at a table that no catalog cache
- * covers: GetLatestSnapshot() is not allowed while a parallel query runs, whose leader
- * may call us.
+ * A snapshot of this moment, to be copied or registered at once.  It is taken as for a
+ * look at a table that no catalog cache covers: GetLatestSnapshot() is not allowed while
+ * a parallel query runs, whose leader may call us.
  */
 Snapshot
 catalogue_newest_snapshot(void)
