@@ -173,6 +173,17 @@ catalogue_config_relid(void)
 	return catalogue_member_relid("attachment");
 }
 
+/* The table of purges of the attachment that an outbox is known by, or InvalidOid. */
+Oid
+catalogue_purges_of_outbox(Oid outbox)
+{
+	Attachment	attachment = {.base.cxt = CurrentMemoryContext};
+
+	read_config_table("attachment", outbox, &attachment, read_attachment_row);
+
+	return attachment.professor_purges;
+}
+
 /*
  * catalogue.bind(schema name, binding jsonb)
  *		RETURNS TABLE (status text, object text, detail text)

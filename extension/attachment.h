@@ -83,5 +83,6 @@ extern const Attachment *catalogue_attachment_of_function(Oid funcid, Dependenci
 extern List *catalogue_file_bindings(Oid relid);
 extern Interval catalogue_unlink_delay(Oid outbox);
 extern Oid	catalogue_config_relid(void);
+extern Oid	catalogue_purges_of_outbox(Oid outbox);
 
 #endif							/* CATALOGUE_ATTACHMENT_H */

@@ -3,9 +3,10 @@
  *		What a cached thing depends on, and how long it lives.
  *
  * A backend has ten relcache callback slots for core and all extensions
- * together; this module takes one, and two of the syscaches'.  The callbacks may
- * run wherever a lock is taken, also where a look at a catalog would corrupt the
- * backend: they compare numbers and set flags, nothing else.
+ * together; this module takes one, and of the syscaches' one for each that it
+ * follows.  The callbacks may run wherever a lock is taken, also where a look at a
+ * catalog would corrupt the backend: they compare numbers and set flags, nothing
+ * else.
  *
  * All Dependencies are in one list.  A message that names something that one
  * of them has marks it stale; one that names nothing (messages were lost)
@@ -25,7 +26,9 @@ typedef enum DependencyKind
 {
 	DEPEND_ON_RELATION,			/* key: its OID */
 	DEPEND_ON_SCHEMA,			/* key: hash value in the syscache ... */
-	DEPEND_ON_FUNCTION			/* ... since that is what the messages carry */
+	DEPEND_ON_FUNCTION,			/* ... since that is what the messages carry */
+	DEPEND_ON_TEXT_FORMS,		/* key: 0; any cast, and any label of an enum */
+	DEPEND_ON_ROLES				/* key: 0; any role, and who is a member */
 } DependencyKind;
 
 typedef struct Dependency
@@ -63,6 +66,13 @@ catalogue_invalidation_init(void)
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, Int32GetDatum(DEPEND_ON_SCHEMA));
 	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, Int32GetDatum(DEPEND_ON_FUNCTION));
+	CacheRegisterSyscacheCallback(ENUMOID, syscache_callback, Int32GetDatum(DEPEND_ON_TEXT_FORMS));
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, syscache_callback,
+								  Int32GetDatum(DEPEND_ON_TEXT_FORMS));
+	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, Int32GetDatum(DEPEND_ON_ROLES));
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback,
+								  Int32GetDatum(DEPEND_ON_ROLES));
+	CacheRegisterSyscacheCallback(DATABASEOID, syscache_callback, Int32GetDatum(DEPEND_ON_ROLES));
 }
 
 /* Nothing yet; to be added to before what is added is read.  Ends with the context. */
@@ -133,6 +143,20 @@ catalogue_depend_on_function(Dependencies *dependencies, Oid funcid)
 {
 	add_dependency(dependencies, DEPEND_ON_FUNCTION,
 				   GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(funcid)));
+}
+
+/* How values become text: what casts there are, and the labels of enums. */
+void
+catalogue_depend_on_text_forms(Dependencies *dependencies)
+{
+	add_dependency(dependencies, DEPEND_ON_TEXT_FORMS, 0);
+}
+
+/* Roles, who is a member of which, and who owns the database: what rights follow from. */
+void
+catalogue_depend_on_roles(Dependencies *dependencies)
+{
+	add_dependency(dependencies, DEPEND_ON_ROLES, 0);
 }
 
 /* All has been read; false where a message came meanwhile, and it must be read again. */
@@ -266,8 +290,10 @@ relcache_callback(Datum arg, Oid relid)
 static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
+	DependencyKind kind = (DependencyKind) DatumGetInt32(arg);
+
 	if (hashvalue != 0)
-		mark_stale((DependencyKind) DatumGetInt32(arg), hashvalue);
+		mark_stale(kind, kind == DEPEND_ON_SCHEMA || kind == DEPEND_ON_FUNCTION ? hashvalue : 0);
 	else
 		mark_all_stale();
 }

@@ -29,6 +29,8 @@ extern List *catalogue_depend_on_partitions(Dependencies *dependencies, Oid reli
 											LOCKMODE lockmode);
 extern void catalogue_depend_on_schema(Dependencies *dependencies, Oid schema);
 extern void catalogue_depend_on_function(Dependencies *dependencies, Oid funcid);
+extern void catalogue_depend_on_text_forms(Dependencies *dependencies);
+extern void catalogue_depend_on_roles(Dependencies *dependencies);
 extern bool catalogue_end_reading(Dependencies *dependencies);
 extern bool catalogue_is_current(const Dependencies *dependencies);
 

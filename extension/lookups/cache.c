@@ -3,113 +3,58 @@
  *		Content of the lookup tables, cached by each backend, never stale.
  *
  * Coherence.  A change of a lookup table sends an invalidation message with
- * its commit (sentinel.c), DDL on the tables sends others.  All entries share
- * one set of dependencies, which covers every message that can concern any of
- * them.  A call first accepts the messages that have arrived and, where they
- * have made the dependencies stale, drops all entries; so it sees what was
- * committed before it began.  A load adds what it reads to the dependencies
- * before it takes its snapshot, and publishes its entry only if they are
- * current, and still the same set, once it has read everything.
+ * its commit (sentinel.c), DDL on the tables sends others.  What is known of an
+ * attachment's tables (tables.c) has registered all of these before any of it is
+ * read.  A call first accepts the messages that have arrived, and where one
+ * concerns its tables, drops all entries that were read from them.  A load
+ * publishes its entry only if no message has come once it has read everything.
  *
- * Visibility.  A transaction that has an XID may see rows that nobody else
- * sees, also where no trigger covers them.  An entry that it loads is
- * uncommitted: kept when the transaction commits, dropped when it or a part of
- * it rolls back.  A transaction that wrote a lookup table, or that reads
- * through one snapshot (REPEATABLE READ and up), bypasses the cache, as does a
- * caller to whom row-level security applies.
+ * Visibility.  A call answers as of its statement's snapshot, as a SELECT in its
+ * place would: from an entry where the tables have not changed between that
+ * snapshot and now, else from the tables under that very snapshot.  A
+ * transaction that has written a lookup table, or that has one snapshot for all
+ * its statements (REPEATABLE READ and up), bypasses the cache, as does a caller to
+ * whom row-level security applies.
  *
- * Memory.  Each entry is immutable and has a memory context of its own.  A load
- * builds it below the caller's context; it becomes a child of lookup_cxt when
- * nothing can fail any more.  Pins keep it alive: an entry that was dropped or
- * evicted while it is pinned is freed by the last pin.  A pin belongs to a
- * memory context of the caller's, whose reset releases it, so that no ERROR
- * leaves one behind.  The bound, catalogue.cache_size, holds for what later
- * calls can find: published entries and the structures that find them.
+ * Memory.  Entries and their bound are entries.c's.  A pin belongs to a memory context
+ * of the caller's, whose reset releases it, so that no ERROR leaves one behind.  What
+ * is known of tables counts against the bound, and is dropped when it takes too much.
  */
 #include "lookups/cache.h"
 
-#include "lookups/sentinel.h"
+#include "lookups/document.h"
+#include "lookups/entries.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
-#include "lib/ilist.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-typedef struct LookupKey
+typedef struct TablesSlot
 {
-	Oid			schema;
-	LookupForm	form;
-	const char *scope;			/* NULL for all; in the entry's memory */
-} LookupKey;
+	Oid			schema;			/* hash key (must be first) */
+	LookupTables *tables;
+} TablesSlot;
 
-typedef struct LookupEntry
-{
-	CachedThing base;			/* (must be first) */
-	LookupKey	key;
-	instr_time	loaded_at;		/* monotonic */
-	uint64		hits;
-	bool		uncommitted;	/* loaded by the current transaction, which
-								 * has an XID */
-	dlist_node	recency;
-	Size		bytes;			/* of its memory context */
-	const LookupContent *content;
-} LookupEntry;
+static HTAB *tables_hash = NULL;	/* of TablesSlot; NULL while empty */
+static Size tables_bytes = 0;	/* of what is known of tables */
 
-typedef struct LookupSlot
-{
-	LookupKey	key;			/* hash key (must be first) */
-	LookupEntry *entry;
-} LookupSlot;
-
-static MemoryContext lookup_cxt = NULL; /* parent of everything; NULL before
-										 * the first use */
-static MemoryContext index_cxt = NULL;	/* holds the hash and the dependencies */
-static HTAB *lookup_hash = NULL;	/* of LookupSlot: the published entries */
-static dlist_head entries = DLIST_STATIC_INIT(entries); /* the same, latest used
-														 * first */
-static Size entry_bytes = 0;	/* of all of them */
-static LookupCounts counts;
-
-/* What all entries were read from; the version changes when the set is replaced. */
-static MemoryContext dependencies_cxt = NULL;
-static Dependencies *dependencies = NULL;
-static uint64 dependencies_version = 0;
-
-static bool has_uncommitted = false;	/* whether an entry is uncommitted */
-
-static void create_cache(void);
-static bool transaction_may_use_cache(void);
-static LookupEntry *find_entry(const LookupRequest *request);
-static LookupEntry *load_entry(const LookupRequest *request);
-static LookupEntry *read_entry(const LookupRequest *request);
-static void publish_entry(LookupEntry *entry);
-static void drop_entry(LookupEntry *entry);
-static void invalidate_if_stale(void);
-static uint64 drop_all_entries(void);
-static void evict_entries(Size bytes);
-static Size cache_limit(void);
-static Size cache_bytes(void);
-static void at_transaction_end(XactEvent event, void *arg);
-static void at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid,
-								  SubTransactionId parentSubid, void *arg);
-static void keep_uncommitted(void);
-static void drop_uncommitted(void);
-static uint32 hash_key(const void *key, Size keysize);
-static int	match_keys(const void *a, const void *b, Size keysize);
-static double entry_age(const LookupEntry *entry);
-
-/* Called once, while the library is loaded. */
-void
-catalogue_lookup_cache_init(void)
-{
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
-}
+static bool may_use_cache(const LookupRequest *request);
+static LookupEntry *find_usable_entry(const LookupRequest *request);
+static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
+static LookupEntry *read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot);
+static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
+static LookupTables *find_tables(const Attachment *attachment);
+static void add_tables(LookupTables *tables);
+static void drop_tables(LookupTables *tables);
+static void drop_all_tables(void);
+static void keep_entry(LookupEntry *entry, LookupTables *tables);
+static void make_room(Size bytes);
+static void keep_version(const LookupEntry *document, LookupTables *tables);
+static LookupKey request_key(const LookupRequest *request);
 
 /* Makes a pin, which holds nothing yet, part of a memory context's life. */
 void
@@ -120,50 +65,43 @@ catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt)
 }
 
 /*
+ * What the cache has for a request, or NULL.  Good until the next use of the cache.
+ */
+const LookupContent *
+catalogue_find_lookups(const LookupRequest *request)
+{
+	LookupEntry *entry = find_usable_entry(request);
+
+	return entry != NULL ? entry->content : NULL;
+}
+
+/*
  * Pins content for a request, from the cache or from the tables.
  *
- * The role's privileges have been checked.  With row_security the content
- * depends on the role, and bypasses the cache.
+ * A pin serves the calls of one statement by one role: what it holds since an earlier
+ * one still answers as of the statement's snapshot.
  */
 void
-catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security)
+catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request)
 {
-	LookupEntry *entry;
+	LookupEntry *entry = (LookupEntry *) pin->base.thing;
+	LookupKey	key = request_key(request);
 
-	if (lookup_cxt == NULL)
-		create_cache();
+	if (entry != NULL && catalogue_same_key(&entry->key, &key))
+		return;
 
-	AcceptInvalidationMessages();
-	invalidate_if_stale();
-	if (catalogue_lookup_ttl == 0)
-		counts.expiries += drop_all_entries();
-	evict_entries(0);
-
-	if (row_security || !transaction_may_use_cache())
-	{
-		counts.bypasses++;
-		pin->cache = "bypass";
-		entry = read_entry(request);
-	}
-	else if ((entry = find_entry(request)) != NULL)
-	{
-		counts.hits++;
-		entry->hits++;
-		dlist_move_head(&entries, &entry->recency);
+	catalogue_unpin_lookups(pin);
+	entry = find_usable_entry(request);
+	if (entry != NULL)
 		pin->cache = "hit";
-	}
 	else
-	{
-		counts.misses++;
-		pin->cache = "miss";
-		entry = load_entry(request);
-	}
+		entry = load_entry(request, &pin->cache);
 
 	/*
 	 * From here on nothing can fail; what is not published is freed by its
 	 * last pin.
 	 */
-	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
+	MemoryContextSetParent(entry->base.cxt, catalogue_lookup_cxt);
 	catalogue_pin(&pin->base, &entry->base);
 	pin->content = entry->content;
 }
@@ -176,352 +114,339 @@ catalogue_unpin_lookups(LookupPin *pin)
 	catalogue_unpin(&pin->base);
 }
 
+/* The index of a pinned entry's rows by id. */
+const LookupIdIndex *
+catalogue_pinned_id_index(LookupPin *pin)
+{
+	LookupEntry *entry = (LookupEntry *) pin->base.thing;
+
+	if (entry->id_index == NULL)
+	{
+		entry->id_index = catalogue_index_ids(entry->content, entry->base.cxt);
+		catalogue_count_entry_bytes(entry);
+		make_room(0);
+	}
+
+	return entry->id_index;
+}
+
 /* Copies the counts and a description of each entry into the current memory context. */
 void
 catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 {
-	dlist_iter	iter;
-
-	if (lookup_cxt == NULL)
-		create_cache();
+	if (catalogue_lookup_cxt == NULL)
+		catalogue_create_entries();
 	AcceptInvalidationMessages();
 
-	stats->counts = counts;
-	stats->bytes = cache_bytes();
-	stats->entries = NIL;
-	dlist_foreach(iter, &entries)
-	{
-		const LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
-		LookupEntryStats *copy = palloc(sizeof(LookupEntryStats));
-
-		copy->schema = entry->key.schema;
-		copy->form = entry->key.form;
-		copy->scope = entry->key.scope != NULL ? pstrdup(entry->key.scope) : NULL;
-		copy->nrows = entry->content->nrows;
-		copy->bytes = entry->bytes;
-		copy->age = entry_age(entry);
-		/* Stale entries are dropped at the next call. */
-		copy->expires_in =
-			catalogue_is_current(dependencies) ? Max(catalogue_lookup_ttl - copy->age, 0) : 0;
-		copy->hits = entry->hits;
-		stats->entries = lappend(stats->entries, copy);
-	}
+	stats->counts = catalogue_lookup_counts;
+	stats->bytes = catalogue_entries_bytes() + tables_bytes;
+	stats->entries = catalogue_describe_entries();
 }
 
 /* Drops all entries and sets the counts to zero. */
 void
 catalogue_reset_lookup_cache(void)
 {
-	drop_all_entries();
-	memset(&counts, 0, sizeof(counts));
+	catalogue_drop_all_entries();
+	memset(&catalogue_lookup_counts, 0, sizeof(catalogue_lookup_counts));
 }
 
-/* Creates the cache, empty; an ERROR leaves nothing behind, and the next call starts over. */
-static void
-create_cache(void)
-{
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
-	MemoryContext child_cxt =
-		AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
-	MemoryContext empty_cxt =
-		AllocSetContextCreate(child_cxt, "catalogue lookup dependencies", ALLOCSET_SMALL_SIZES);
-	Dependencies *empty = catalogue_begin_dependencies(empty_cxt);
-	HASHCTL		ctl = {
-		.keysize = sizeof(LookupKey),
-		.entrysize = sizeof(LookupSlot),
-		.hash = hash_key,
-		.match = match_keys,
-		.hcxt = child_cxt,
-	};
-	HTAB	   *hash = hash_create("catalogue lookup hash", 32, &ctl,
-								   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-
-	/* From here on nothing can fail. */
-	MemoryContextSetParent(cxt, CacheMemoryContext);
-	lookup_cxt = cxt;
-	index_cxt = child_cxt;
-	dependencies_cxt = empty_cxt;
-	dependencies = empty;
-	lookup_hash = hash;
-}
-
+/*
+ * Whether a call may be answered from the cache, and fill it, as far as that does
+ * not depend on the tables.
+ *
+ * An attachment that has changed since the call began may be bound to other tables
+ * now than those for which the role's rights were checked.
+ */
 static bool
-transaction_may_use_cache(void)
+may_use_cache(const LookupRequest *request)
 {
-	return catalogue_lookup_ttl > 0 && !catalogue_transaction_wrote_lookups() &&
-		!IsolationUsesXactSnapshot();
+	return catalogue_lookup_ttl > 0 && !request->row_security && !IsolationUsesXactSnapshot() &&
+		catalogue_is_current(request->attachment->base.dependencies);
 }
 
-/* The published entry that answers a request, or NULL; one that has expired is dropped. */
+/* The entry that answers a request as of its snapshot, or NULL; counts it as a hit. */
 static LookupEntry *
-find_entry(const LookupRequest *request)
+find_usable_entry(const LookupRequest *request)
 {
-	LookupKey	key = {request->attachment->schema, request->form, request->scope};
-	LookupSlot *slot = hash_search(lookup_hash, &key, HASH_FIND, NULL);
+	LookupTables *tables;
 	LookupEntry *entry;
+	LookupKey	key;
 
-	if (slot == NULL)
-		return NULL;
-	entry = slot->entry;
+	if (catalogue_lookup_cxt == NULL)
+		catalogue_create_entries();
 
-	if (entry_age(entry) >= catalogue_lookup_ttl)
-	{
-		counts.expiries++;
-		drop_entry(entry);
+	AcceptInvalidationMessages();
+	if (catalogue_lookup_ttl == 0)
+		catalogue_lookup_counts.expiries += catalogue_drop_all_entries();
+	make_room(0);
+
+	if (!may_use_cache(request) || (tables = find_tables(request->attachment)) == NULL ||
+		!catalogue_lookups_unchanged_since(tables, request->snapshot) ||
+		catalogue_wrote_lookups(tables))
 		return NULL;
-	}
+	key = request_key(request);
+	entry = catalogue_find_entry(&key);
+	if (entry != NULL)
+		catalogue_use_entry(entry);
 
 	return entry;
 }
 
 /*
- * Reads an entry, and publishes it if it is current and not too large.
+ * Reads an entry under the snapshot of its statement, and publishes it if it holds
+ * for later ones too, and is not too large.
  *
- * What it is read from is added to the dependencies before the snapshot is
- * taken: what is committed after that makes them stale, now or at the next
- * call.
+ * Rows of a table that was rewritten after that snapshot was taken are not to be
+ * seen by it, so these are read under the newest one.
  */
 static LookupEntry *
-load_entry(const LookupRequest *request)
+load_entry(const LookupRequest *request, const char **cache)
 {
-	bool		cacheable;
-	uint64		version;
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
+											  ALLOCSET_SMALL_SIZES);
+	CachedPin  *pin = MemoryContextAlloc(cxt, sizeof(CachedPin));
+	LookupTables *tables;
+	Snapshot	snapshot = request->snapshot;
+	uint64		renewals;
 	LookupEntry *entry;
 
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		invalidate_if_stale();
-		version = dependencies_version;
-		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
-		catalogue_depend_on_relation(dependencies, catalogue_lookup_sentinel_relid());
-		cacheable = catalogue_lock_lookups(request, dependencies);
-	} while (!catalogue_end_reading(dependencies));
+	catalogue_init_pin(pin, cxt);
+	tables = lock_tables(request, pin);
+	renewals = tables->renewals;
+	if (!IsolationUsesXactSnapshot() && catalogue_lookups_rewritten_since(tables, snapshot))
+		snapshot = RegisterSnapshot(catalogue_newest_snapshot());
 
-	entry = read_entry(request);
-
-	/*
-	 * A call nested in the load (by an output function, say) may have
-	 * replaced the dependencies.  The attachment was looked up before they
-	 * covered it, so it answers for itself.
-	 */
-	if (version != dependencies_version || !catalogue_is_current(dependencies) ||
-		!catalogue_is_current(request->attachment->base.dependencies))
-		counts.discarded_loads++;
-	else if (cacheable && entry->bytes <= cache_limit() / 2)
+	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
+		!catalogue_lookups_unchanged_since(tables, snapshot))
 	{
-		evict_entries(entry->bytes);
-		publish_entry(entry);
+		catalogue_lookup_counts.bypasses++;
+		*cache = "bypass";
+		entry = read_entry(request, tables, snapshot);
 	}
+	else
+	{
+		catalogue_lookup_counts.misses++;
+		*cache = "miss";
+		entry = read_entry(request, tables, snapshot);
+
+		/*
+		 * A call nested in the load (by an output function, say) may have
+		 * noticed a change already.
+		 */
+		if (tables->renewals != renewals || !catalogue_lookup_tables_current(tables) ||
+			!may_use_cache(request))
+			catalogue_lookup_counts.discarded_loads++;
+		else if (!catalogue_row_security_applies(request->attachment, request->role))
+		{
+			if (request->form == LOOKUP_DOCUMENT)
+				keep_version(entry, tables);
+			keep_entry(entry, tables);
+		}
+	}
+	if (snapshot != request->snapshot)
+		UnregisterSnapshot(snapshot);
+	MemoryContextDelete(cxt);
 
 	return entry;
 }
 
 /* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
-read_entry(const LookupRequest *request)
+read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot)
 {
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup entry", ALLOCSET_SMALL_SIZES);
-	LookupEntry *entry = MemoryContextAllocZero(cxt, sizeof(LookupEntry));
-	Snapshot	snapshot;
+	LookupKey	key = request_key(request);
+	char	   *scope_text = NULL;
+	LookupEntry *entry;
 
-	entry->base.cxt = cxt;
-	entry->base.dropped = true; /* until it is published */
-	entry->key.schema = request->attachment->schema;
-	entry->key.form = request->form;
-	if (request->scope != NULL)
-		entry->key.scope = MemoryContextStrdup(cxt, request->scope);
+	if (OidIsValid(request->scope.type))
+	{
+		Oid			output;
+		bool		is_varlena;
 
-	/* The newest one, unless the transaction has but one. */
-	snapshot = IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetTransactionSnapshot();
+		getTypeOutputInfo(request->scope.type, &output, &is_varlena);
+		scope_text = OidOutputFunctionCall(output, request->scope.value);
+	}
+	entry = catalogue_make_entry(&key, scope_text);
 	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
 	INSTR_TIME_SET_CURRENT(entry->loaded_at);
-	entry->content = catalogue_read_lookups(request, snapshot, cxt);
-	entry->bytes = MemoryContextMemAllocated(cxt, false);
+	entry->content = catalogue_read_lookups(request, tables, snapshot, entry->base.cxt);
+	entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
 
 	return entry;
 }
 
-/* Lets later calls find an entry, unless a call nested in its load has published the same. */
-static void
-publish_entry(LookupEntry *entry)
+/*
+ * The tables of a request, locked, as they are now, and pinned.  Those of an
+ * attachment that has changed since the call began are nobody else's.
+ */
+static LookupTables *
+lock_tables(const LookupRequest *request, CachedPin *pin)
 {
+	for (;;)
+	{
+		LookupTables *tables = find_tables(request->attachment);
+
+		CHECK_FOR_INTERRUPTS();
+		if (tables == NULL)
+		{
+			tables = catalogue_read_lookup_tables(request->attachment);
+			tables->base.dropped = true;
+			if (catalogue_is_current(request->attachment->base.dependencies))
+				add_tables(tables);
+			MemoryContextSetParent(tables->base.cxt, catalogue_lookup_cxt);
+		}
+		catalogue_pin(pin, &tables->base);
+		catalogue_lock_lookup_tables(tables);
+		if (catalogue_is_current(tables->base.dependencies))
+			return tables;
+		catalogue_unpin(pin);
+	}
+}
+
+/*
+ * What is known of an attachment's tables, or NULL.  If it is not true any more it
+ * is dropped; if only rows have changed, what was read of these is.
+ */
+static LookupTables *
+find_tables(const Attachment *attachment)
+{
+	TablesSlot *slot;
+	LookupTables *tables;
+
+	if (tables_hash == NULL || !catalogue_is_current(attachment->base.dependencies))
+		return NULL;
+	slot = hash_search(tables_hash, &attachment->schema, HASH_FIND, NULL);
+	if (slot == NULL)
+		return NULL;
+	tables = slot->tables;
+
+	if (catalogue_lookup_tables_current(tables))
+		return tables;
+	catalogue_lookup_counts.invalidations += catalogue_drop_entries_of(tables);
+	if (!catalogue_is_current(tables->base.dependencies))
+	{
+		drop_tables(tables);
+		return NULL;
+	}
+	catalogue_renew_lookup_tables(tables);
+
+	return tables;
+}
+
+/* Lets later calls find what is known of an attachment's tables. */
+static void
+add_tables(LookupTables *tables)
+{
+	TablesSlot *slot;
 	bool		found;
-	LookupSlot *slot = hash_search(lookup_hash, &entry->key, HASH_ENTER, &found);
 
+	if (tables_hash == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(TablesSlot),
+			.hcxt = catalogue_lookup_index_cxt,
+		};
+
+		tables_hash = hash_create("catalogue lookup tables", 8, &ctl,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+
+	slot = hash_search(tables_hash, &tables->schema, HASH_ENTER, &found);
 	if (found)
+		return;					/* by a call nested in the reading */
+
+	slot->tables = tables;
+	tables->base.dropped = false;
+	tables->bytes = MemoryContextMemAllocated(tables->base.cxt, true);
+	tables_bytes += tables->bytes;
+	catalogue_count_index_bytes();
+}
+
+/* Forgets tables that later calls could find, and what was read from them. */
+static void
+drop_tables(LookupTables *tables)
+{
+	catalogue_drop_entries_of(tables);
+	hash_search(tables_hash, &tables->schema, HASH_REMOVE, NULL);
+	tables_bytes -= tables->bytes;
+	catalogue_drop_cached(&tables->base);
+}
+
+static void
+drop_all_tables(void)
+{
+	HASH_SEQ_STATUS status;
+	TablesSlot *slot;
+
+	if (tables_hash == NULL)
 		return;
 
-	MemoryContextSetParent(entry->base.cxt, lookup_cxt);
-	slot->entry = entry;
-	entry->base.dropped = false;
-	entry_bytes += entry->bytes;
-	dlist_push_head(&entries, &entry->recency);
-	has_uncommitted |= entry->uncommitted;
+	hash_seq_init(&status, tables_hash);
+	while ((slot = hash_seq_search(&status)) != NULL)
+		drop_tables(slot->tables);
+	hash_destroy(tables_hash);
+	tables_hash = NULL;
+	catalogue_count_index_bytes();
 }
 
-/* Removes a published entry; it is freed now, or by its last pin. */
+/* Publishes an entry if there is room for it. */
 static void
-drop_entry(LookupEntry *entry)
+keep_entry(LookupEntry *entry, LookupTables *tables)
 {
-	hash_search(lookup_hash, &entry->key, HASH_REMOVE, NULL);
-	dlist_delete(&entry->recency);
-	entry_bytes -= entry->bytes;
-	catalogue_drop_cached(&entry->base);
-}
-
-/* Drops all entries if anything that they were read from has changed since. */
-static void
-invalidate_if_stale(void)
-{
-	if (catalogue_is_current(dependencies))
+	if (entry->bytes > catalogue_cache_limit() / 2)
 		return;
 
-	counts.invalidations += drop_all_entries();
-
-	/*
-	 * An empty set fits into the block that a reset keeps, so this cannot
-	 * fail.
-	 */
-	MemoryContextReset(dependencies_cxt);
-	dependencies = catalogue_begin_dependencies(dependencies_cxt);
-	dependencies_version++;
+	make_room(entry->bytes);
+	if (!tables->base.dropped)
+		catalogue_publish_entry(entry, tables);
 }
 
-/* Drops all entries; returns how many they were. */
-static uint64
-drop_all_entries(void)
-{
-	uint64		ndropped = 0;
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &entries)
-	{
-		drop_entry(dlist_container(LookupEntry, recency, iter.cur));
-		ndropped++;
-	}
-
-	return ndropped;
-}
-
-/* Evicts the least recently used entries until so many bytes more fit into the cache. */
+/*
+ * Publishes the version of a document as an entry of its own, which stays where the
+ * document is too large, or is evicted.
+ */
 static void
-evict_entries(Size bytes)
+keep_version(const LookupEntry *document, LookupTables *tables)
 {
-	while (!dlist_is_empty(&entries) && cache_bytes() + bytes > cache_limit())
-	{
-		counts.evictions++;
-		drop_entry(dlist_tail_element(LookupEntry, recency, &entries));
-	}
+	LookupKey	key = document->key;
+	LookupEntry *entry;
+
+	key.form = LOOKUP_VERSION;
+	entry = catalogue_make_entry(&key, document->scope_text);
+	entry->uncommitted = document->uncommitted;
+	entry->loaded_at = document->loaded_at;
+	entry->content = catalogue_copy_version(document->content, entry->base.cxt);
+	entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
+	keep_entry(entry, tables);
+	if (entry->base.dropped)
+		MemoryContextDelete(entry->base.cxt);
 }
 
-static Size
-cache_limit(void)
-{
-	return (Size) catalogue_cache_size * 1024;
-}
-
-/* What counts against the limit: published entries, and the structures that find them. */
-static Size
-cache_bytes(void)
-{
-	return entry_bytes + MemoryContextMemAllocated(lookup_cxt, false) +
-		MemoryContextMemAllocated(index_cxt, true);
-}
-
+/*
+ * Evicts entries until so many bytes more fit into the cache.  What is known of tables
+ * is dropped first where it takes too much.
+ */
 static void
-at_transaction_end(XactEvent event, void *arg)
+make_room(Size bytes)
 {
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-			keep_uncommitted();
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			drop_uncommitted();
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid,
-					  void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		drop_uncommitted();
-}
-
-/* The transaction has committed what its entries show. */
-static void
-keep_uncommitted(void)
-{
-	dlist_iter	iter;
-
-	if (!has_uncommitted)
+	if (catalogue_entries_bytes() + tables_bytes + bytes <= catalogue_cache_limit())
 		return;
 
-	dlist_foreach(iter, &entries)
-		dlist_container(LookupEntry, recency, iter.cur)->uncommitted = false;
-	has_uncommitted = false;
+	if (tables_bytes > catalogue_cache_limit() / 4)
+		drop_all_tables();
+	catalogue_evict_entries(tables_bytes + bytes);
 }
 
-/* A transaction or subtransaction has rolled back what its entries may show. */
-static void
-drop_uncommitted(void)
+static LookupKey
+request_key(const LookupRequest *request)
 {
-	dlist_mutable_iter iter;
+	LookupKey	key = {
+		.schema = request->attachment->schema,
+		.form = request->form,
+		.scope = request->scope,
+	};
 
-	if (!has_uncommitted)
-		return;
-
-	dlist_foreach_modify(iter, &entries)
-	{
-		LookupEntry *entry = dlist_container(LookupEntry, recency, iter.cur);
-
-		if (entry->uncommitted)
-			drop_entry(entry);
-	}
-	has_uncommitted = false;
-}
-
-static uint32
-hash_key(const void *key, Size keysize)
-{
-	const LookupKey *k = key;
-	uint32		hash = hash_combine(murmurhash32(k->schema), k->form);
-
-	if (k->scope != NULL)
-		hash = hash_combine(hash, string_hash(k->scope, strlen(k->scope) + 1));
-
-	return hash;
-}
-
-static int
-match_keys(const void *a, const void *b, Size keysize)
-{
-	const LookupKey *ka = a;
-	const LookupKey *kb = b;
-
-	if (ka->schema != kb->schema || ka->form != kb->form)
-		return 1;
-	if (ka->scope == NULL || kb->scope == NULL)
-		return ka->scope != kb->scope;
-	return strcmp(ka->scope, kb->scope);
-}
-
-/* In seconds, by a monotonic clock. */
-static double
-entry_age(const LookupEntry *entry)
-{
-	instr_time	age;
-
-	INSTR_TIME_SET_CURRENT(age);
-	INSTR_TIME_SUBTRACT(age, entry->loaded_at);
-
-	return INSTR_TIME_GET_DOUBLE(age);
+	return key;
 }

@@ -7,12 +7,13 @@
 
 #include "invalidation.h"
 #include "lookups/content.h"
+#include "lookups/id_index.h"
+#include "lookups/tables.h"
 
 /*
- * A pin keeps content in memory, from catalogue_pin_lookups() until
- * catalogue_unpin_lookups(), at the latest until the memory context that it was
- * initialised for is reset.  After catalogue_unpin_lookups() it can be used
- * again.
+ * A pin keeps content in memory, from catalogue_pin_lookups() until the next request
+ * for other content or catalogue_unpin_lookups(), at the latest until the memory
+ * context that it was initialised for is reset.  It serves one role and snapshot.
  */
 typedef struct LookupPin
 {
@@ -55,9 +56,11 @@ typedef struct LookupCacheStats
 								 * first */
 } LookupCacheStats;
 
-extern void catalogue_lookup_cache_init(void);
+extern void catalogue_lookup_entries_init(void);
 extern void catalogue_init_lookup_pin(LookupPin *pin, MemoryContext cxt);
-extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request, bool row_security);
+extern const LookupContent *catalogue_find_lookups(const LookupRequest *request);
+extern void catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request);
+extern const LookupIdIndex *catalogue_pinned_id_index(LookupPin *pin);
 extern void catalogue_unpin_lookups(LookupPin *pin);
 extern void catalogue_get_lookup_cache_stats(LookupCacheStats *stats);
 extern void catalogue_reset_lookup_cache(void);

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(catalogue_cache_reset);
 
 static void put_totals(ReturnSetInfo *rsinfo, const LookupCacheStats *stats);
 static void put_entry(ReturnSetInfo *rsinfo, const LookupEntryStats *entry);
+static const char *form_name(LookupForm form);
 static Datum seconds(double n);
 
 /*
@@ -126,13 +127,28 @@ put_entry(ReturnSetInfo *rsinfo, const LookupEntryStats *entry)
 	isnull[STATS_SCOPE] = entry->scope == NULL;
 	if (entry->scope != NULL)
 		values[STATS_SCOPE] = CStringGetTextDatum(entry->scope);
-	values[STATS_FORM] = CStringGetTextDatum(entry->form == LOOKUP_ROWS ? "rows" : "document");
+	values[STATS_FORM] = CStringGetTextDatum(form_name(entry->form));
 	values[STATS_ROW_COUNT] = Int64GetDatum(entry->nrows);
 	values[STATS_BYTES] = Int64GetDatum(entry->bytes);
 	values[STATS_AGE] = seconds(entry->age);
 	values[STATS_EXPIRES_IN] = seconds(entry->expires_in);
 	values[STATS_HITS] = Int64GetDatum(entry->hits);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+}
+
+static const char *
+form_name(LookupForm form)
+{
+	switch (form)
+	{
+		case LOOKUP_ROWS:
+			return "rows";
+		case LOOKUP_DOCUMENT:
+			return "document";
+		case LOOKUP_VERSION:
+			return "version";
+	}
+	pg_unreachable();
 }
 
 static Datum

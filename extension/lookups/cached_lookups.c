@@ -1,12 +1,7 @@
 /*
  * cached_lookups.c
- *		Two tuple sources over the lookup cache: its rows, and the document.
- *
- * The privileges that a SELECT from the lookup tables needs are checked for
- * every execution, hit or miss: USAGE of their schema, SELECT on the table or
- * on the columns that are bound.  They are those of the role that begins it,
- * as are the rows under row-level security; a cursor may be fetched from by
- * another.
+ *		Two tuple sources over the lookup cache, its rows and the document, and the
+ *		version alone.
  *
  * Lifetime: a source has a memory context of its own, below the one that was
  * current when it began, and its pin on cached content belongs to that.  The
@@ -15,29 +10,20 @@
 #include "lookups/cached_lookups.h"
 
 #include "lookups/cache.h"
-#include "lookups/sentinel.h"
+#include "lookups/call.h"
+#include "lookups/conditions.h"
 #include "lookups/statistics.h"
-#include "rights.h"
 #include "scan/tuple_source.h"
 
-#include "catalog/objectaddress.h"
-#include "catalog/pg_collation_d.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_operator_d.h"
-#include "catalog/pg_type_d.h"
-#include "funcapi.h"
-#include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
-#include "utils/acl.h"
-#include "utils/lsyscache.h"
-#include "utils/rls.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
-/* The first argument of both functions, and what open() gets behind it. */
+/* The first argument of all functions, and the second of cached_lookups_json(). */
 #define ARG_UNIVERSITE 0
-#define ROWS_ARG_KIND 1			/* from take_kind_condition() */
-#define DOCUMENT_ARG_KNOWN_VERSION 1	/* the function's second argument */
+#define DOCUMENT_ARG_KNOWN_VERSION 1
 
 /* Columns of cached_lookups_json(). */
 enum
@@ -50,37 +36,39 @@ typedef struct LookupSource
 {
 	TupleSource base;			/* (must be first) */
 	MemoryContext cxt;			/* holds the source and its pin */
-	const Attachment *attachment;
-	Oid			universite_type;
+	LookupCall	call;
+	CachedPin	function_pin;
 	int			ncolumns;		/* that next() stores, from 0 */
 	AttrNumber	columns[LOOKUP_ROW_NATTS];
-	Oid			role;			/* that began the execution */
-	bool		row_security;	/* applies to it */
 	LookupPin	pin;			/* holds content while the source is open */
-	uint64		position;		/* of the next row, in the content */
+	uint64		position;		/* of the next row, in the content or in
+								 * rows_by_id */
 	uint64		end;			/* of the rows to return */
+	bool		by_id;			/* whether they are those in rows_by_id */
+	uint32	   *rows_by_id;
+	uint64		max_rows_by_id; /* that there is room for */
 } LookupSource;
 
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups);
 PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
+PG_FUNCTION_INFO_V1(catalogue_lookups_version);
 
-static const Attachment *attachment_with_lookups(Oid funcid);
+static Datum copy_version(const LookupContent *content);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static List *take_kind_condition(Index rti, List **conditions);
-static Const *kind_constant(Expr *condition, Index rti);
-static bool is_kind_column(Node *expr, Index rti);
 static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 							   int ncolumns, const List *used);
 static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 								   int ncolumns, const List *used);
-static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods,
+static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 								  const AttrNumber *columns, int ncolumns);
-static bool check_access(const Attachment *attachment, Oid role);
-static bool may_select(const LookupBinding *lookup, Oid role);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
+static void find_rows_with_id(LookupSource *source, const text *id, const text *kind);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
+static bool is_known_version(LookupSource *source, const NullableDatum *universite,
+							 const text *known);
+static bool same_version(const LookupContent *content, const text *known);
 static bool next_row(TupleSource *base, TupleTableSlot *slot);
 static bool next_document(TupleSource *base, TupleTableSlot *slot);
 static void store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot);
@@ -92,7 +80,7 @@ static void explain_source(TupleSource *base, List *args, ExplainState *es);
 static const TupleSourceMethods row_source = {
 	.function = catalogue_cached_lookups,
 	.estimate = estimate_rows,
-	.take_conditions = take_kind_condition,
+	.take_conditions = catalogue_take_lookup_conditions,
 	.begin = begin_rows,
 	.open = open_rows,
 	.next = next_row,
@@ -117,8 +105,7 @@ catalogue_lookups_init(void)
 {
 	catalogue_register_tuple_source(&row_source);
 	catalogue_register_tuple_source(&document_source);
-	catalogue_lookup_cache_init();
-	catalogue_lookup_sentinel_init();
+	catalogue_lookup_entries_init();
 	catalogue_lookup_statistics_init();
 }
 
@@ -154,26 +141,52 @@ catalogue_cached_lookups_json(PG_FUNCTION_ARGS)
 	return catalogue_materialize(fcinfo, &document_source);
 }
 
-static const Attachment *
-attachment_with_lookups(Oid funcid)
+/*
+ * lookups_version(universite) RETURNS text
+ *
+ * The version that cached_lookups_json() has for the same university, or for all.
+ *
+ * Errors: as cached_lookups().
+ */
+Datum
+catalogue_lookups_version(PG_FUNCTION_ARGS)
 {
-	const Attachment *attachment = catalogue_attachment_of_function(funcid, NULL);
+	LookupCall	call;
+	LookupRequest request;
+	const LookupContent *content;
+	Datum		version;
 
-	if (attachment->lookups == NIL)
-		ereport(ERROR,
-				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("schema \"%s\" is attached without lookup tables",
-					   attachment->schema_name),
-				errhint("Run catalogue.attach() with a mapping that names them."));
+	catalogue_begin_lookup_call(&call, fcinfo->flinfo->fn_oid, GetActiveSnapshot());
+	catalogue_make_lookup_request(&call, LOOKUP_VERSION, &fcinfo->args[ARG_UNIVERSITE], &request);
+	content = catalogue_find_lookups(&request);
+	if (content != NULL)
+		version = copy_version(content);
+	else
+	{
+		MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup version",
+												  ALLOCSET_SMALL_SIZES);
+		LookupPin  *pin = MemoryContextAlloc(cxt, sizeof(LookupPin));
 
-	return attachment;
+		catalogue_init_lookup_pin(pin, cxt);
+		catalogue_pin_lookups(pin, &request);
+		version = copy_version(pin->content);
+		MemoryContextDelete(cxt);
+	}
+
+	PG_RETURN_DATUM(version);
+}
+
+static Datum
+copy_version(const LookupContent *content)
+{
+	return datumCopy(catalogue_lookup_value(content, content->version), false, -1);
 }
 
 /* All rows of the tables, or one university's part of them. */
 static void
 estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	const Attachment *attachment = attachment_with_lookups(funcid);
+	const Attachment *attachment = catalogue_attachment_with_lookups(funcid);
 	Node	   *universite = list_nth(args, ARG_UNIVERSITE);
 	double		universites = 1;
 	ListCell   *lc;
@@ -194,196 +207,102 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	estimate->total_cost = cpu_tuple_cost;
 }
 
-/*
- * Takes a condition kind = constant out of the plan's, since open_rows() finds
- * the rows of a kind faster than the plan can filter them.  Returns its
- * constant, which open_rows() gets as a further argument; NULL where the query
- * has no such condition.  If it has several, the others stay with the plan.
- */
-static List *
-take_kind_condition(Index rti, List **conditions)
-{
-	ListCell   *lc;
-
-	foreach(lc, *conditions)
-	{
-		Const	   *kind = kind_constant(lfirst(lc), rti);
-
-		if (kind != NULL)
-		{
-			*conditions = foreach_delete_current(*conditions, lc);
-			return list_make1(kind);
-		}
-	}
-
-	return list_make1(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
-}
-
-/*
- * The constant of a condition kind = constant or constant = kind; NULL for
- * every other condition.
- *
- * The source compares bytes, so the collation must be one in which texts are
- * equal only if their bytes are.  A NULL constant is left to the plan: it would
- * tell open_rows() that there is no condition.
- */
-static Const *
-kind_constant(Expr *condition, Index rti)
-{
-	OpExpr	   *op = (OpExpr *) condition;
-	Node	   *left;
-	Node	   *right;
-	Const	   *constant;
-
-	if (!IsA(condition, OpExpr) || op->opno != TextEqualOperator ||
-		!get_collation_isdeterministic(op->inputcollid))
-		return NULL;
-
-	left = linitial(op->args);
-	right = lsecond(op->args);
-	if (is_kind_column(left, rti) && IsA(right, Const))
-		constant = (Const *) right;
-	else if (is_kind_column(right, rti) && IsA(left, Const))
-		constant = (Const *) left;
-	else
-		return NULL;
-
-	return constant->constisnull ? NULL : constant;
-}
-
-static bool
-is_kind_column(Node *expr, Index rti)
-{
-	Var		   *var = (Var *) expr;
-
-	return IsA(expr, Var) && var->varno == rti && var->varattno == LOOKUP_ROW_KIND + 1 &&
-		var->varlevelsup == 0;
-}
-
 static TupleSource *
 begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
 		   const List *used)
 {
-	return &begin_source(funcid, &row_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &row_source, snapshot, columns, ncolumns)->base;
 }
 
 static TupleSource *
 begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
 			   const List *used)
 {
-	return &begin_source(funcid, &document_source, columns, ncolumns)->base;
+	return &begin_source(funcid, &document_source, snapshot, columns, ncolumns)->base;
 }
 
 /* Begins either source; the columns are as in TupleSourceMethods. */
 static LookupSource *
-begin_source(Oid funcid, const TupleSourceMethods *methods, const AttrNumber *columns, int ncolumns)
+begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
+			 const AttrNumber *columns, int ncolumns)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup source",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	LookupSource *source = palloc0(sizeof(LookupSource));
-	Oid		   *argtypes;
-	int			nargs;
 
 	source->base.methods = methods;
-	if (get_func_result_type(funcid, NULL, &source->base.tupdesc) != TYPEFUNC_COMPOSITE)
+	source->cxt = cxt;
+	catalogue_begin_lookup_call(&source->call, funcid, snapshot);
+	catalogue_init_pin(&source->function_pin, cxt);
+	catalogue_pin(&source->function_pin, &source->call.function->base);
+	source->base.tupdesc = source->call.function->tupdesc;
+	if (source->base.tupdesc == NULL)
 		elog(ERROR, "function %u does not return a row type", funcid);
 	source->ncolumns = columns != NULL ? ncolumns : source->base.tupdesc->natts;
 	Assert(source->ncolumns <= LOOKUP_ROW_NATTS);
 	for (int i = 0; i < source->ncolumns; i++)
 		source->columns[i] = columns != NULL ? columns[i] - 1 : i;
-	source->cxt = cxt;
-	source->attachment = attachment_with_lookups(funcid);
-	get_func_signature(funcid, &argtypes, &nargs);
-	source->universite_type = argtypes[ARG_UNIVERSITE];
-	source->role = GetUserId();
-	source->row_security = check_access(source->attachment, source->role);
 	catalogue_init_lookup_pin(&source->pin, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
 	return source;
 }
 
-/*
- * Checks that a role may read all columns that are bound; returns whether
- * row-level security applies to it.
- */
-static bool
-check_access(const Attachment *attachment, Oid role)
-{
-	Oid			checked_namespace = InvalidOid;
-	bool		restricted = false;
-	ListCell   *lc;
-
-	foreach(lc, attachment->lookups)
-	{
-		const LookupBinding *lookup = lfirst(lc);
-		Oid			namespace = get_rel_namespace(lookup->relid);
-
-		if (OidIsValid(namespace) && namespace != checked_namespace)
-		{
-			AclResult	aclresult = object_aclcheck(NamespaceRelationId, namespace, role, ACL_USAGE);
-
-			if (aclresult != ACLCHECK_OK)
-				aclcheck_error(aclresult, OBJECT_SCHEMA, get_namespace_name(namespace));
-			checked_namespace = namespace;
-		}
-		if (!may_select(lookup, role))
-			catalogue_report_no_privilege(lookup->relid);
-		if (check_enable_rls(lookup->relid, role, true) == RLS_ENABLED)
-			restricted = true;
-	}
-
-	return restricted;
-}
-
-/* Whether a role may read the columns of a lookup table that are bound. */
-static bool
-may_select(const LookupBinding *lookup, Oid role)
-{
-	const char *names[] = {lookup->id, lookup->code, lookup->nom, lookup->parent};
-	AttrNumber	columns[lengthof(names)];
-	int			n = 0;
-
-	/* The common case needs no column numbers, which take longer to look up. */
-	if (pg_class_aclcheck(lookup->relid, role, ACL_SELECT) == ACLCHECK_OK)
-		return true;
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		/*
-		 * The query that reads the tables raises the error for a missing
-		 * column.
-		 */
-		AttrNumber	attnum = names[i] ? get_attnum(lookup->relid, names[i]) : InvalidAttrNumber;
-
-		if (attnum != InvalidAttrNumber)
-			columns[n++] = attnum;
-	}
-
-	return catalogue_may_select(lookup->relid, role, columns, n);
-}
-
-/* Opens all rows of the content, or those of the kind that the query asks for. */
+/* Opens all rows of the content, or those of the kind and the id that the query asks for. */
 static void
 open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
+	int			taken = 0;
+	const text *kind = NULL;
 	const LookupContent *content;
+
+	/* A call that is not answered by a plan node has no conditions. */
+	if (nargs > ROWS_ARG_TAKEN)
+		taken = DatumGetInt32(args[ROWS_ARG_TAKEN].value);
+	source->by_id = (taken & TAKEN_ID) != 0;
+	source->position = source->end = 0;
+	if (((taken & TAKEN_KIND) && args[ROWS_ARG_KIND].isnull) ||
+		((taken & TAKEN_ID) && args[ROWS_ARG_ID].isnull))
+		return;
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
 	content = source->pin.content;
-	source->position = 0;
 	source->end = content->nrows;
-
-	/* A call that is not answered by a plan node has no conditions. */
-	if (nargs > ROWS_ARG_KIND && !args[ROWS_ARG_KIND].isnull)
-	{
-		const text *kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
-
+	if (taken & TAKEN_KIND)
+		kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
+	if (source->by_id)
+		find_rows_with_id(source, DatumGetTextPP(args[ROWS_ARG_ID].value), kind);
+	else if (kind != NULL)
 		catalogue_find_kind(content, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind), &source->position,
 							&source->end);
+}
+
+/* Notes which rows have an id, and are of a kind if one is asked for: these are returned. */
+static void
+find_rows_with_id(LookupSource *source, const text *id, const text *kind)
+{
+	const LookupContent *content = source->pin.content;
+	const LookupIdIndex *index = catalogue_pinned_id_index(&source->pin);
+	uint64		n = 0;
+	uint32		row = 0;
+
+	while (catalogue_next_with_id(content, index, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), &row))
+	{
+		if (kind != NULL && !catalogue_is_of_kind(content, row - 1, VARDATA_ANY(kind),
+												  VARSIZE_ANY_EXHDR(kind)))
+			continue;
+		if (n == source->max_rows_by_id)
+		{
+			source->max_rows_by_id = Max(2 * source->max_rows_by_id, 8);
+			source->rows_by_id = source->rows_by_id == NULL
+				? MemoryContextAlloc(source->cxt, source->max_rows_by_id * sizeof(uint32))
+				: repalloc_huge(source->rows_by_id, source->max_rows_by_id * sizeof(uint32));
+		}
+		source->rows_by_id[n++] = row - 1;
 	}
+	source->end = n;
 }
 
 /* Opens the document, unless the caller knows its version. */
@@ -392,21 +311,17 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	LookupSource *source = (LookupSource *) base;
 	const NullableDatum *known = &args[DOCUMENT_ARG_KNOWN_VERSION];
-	bool		is_known = false;
+	text	   *version = known->isnull ? NULL : DatumGetTextPP(known->value);
+	bool		is_known;
 
-	pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
-	if (!known->isnull)
+	is_known = version != NULL && is_known_version(source, &args[ARG_UNIVERSITE], version);
+	if (!is_known)
 	{
-		const LookupContent *content = source->pin.content;
-		const text *ours =
-			(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
-		text	   *theirs = DatumGetTextPP(known->value);
-
-		is_known = VARSIZE_ANY_EXHDR(ours) == VARSIZE_ANY_EXHDR(theirs) &&
-			memcmp(VARDATA_ANY(ours), VARDATA_ANY(theirs), VARSIZE_ANY_EXHDR(ours)) == 0;
-		if ((Pointer) theirs != DatumGetPointer(known->value))
-			pfree(theirs);
+		pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
+		is_known = version != NULL && same_version(source->pin.content, version);
 	}
+	if (version != NULL && (Pointer) version != DatumGetPointer(known->value))
+		pfree(version);
 	source->position = 0;
 	source->end = is_known ? 0 : 1;
 }
@@ -415,38 +330,53 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 static void
 pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite)
 {
-	LookupRequest request = {
-		.attachment = source->attachment,
-		.role = source->role,
-		.form = form,
-	};
-	char	   *scope = NULL;
+	LookupRequest request;
 
-	if (!universite->isnull)
-	{
-		Oid			output;
-		bool		is_varlena;
+	catalogue_make_lookup_request(&source->call, form, universite, &request);
+	catalogue_pin_lookups(&source->pin, &request);
+}
 
-		getTypeOutputInfo(source->universite_type, &output, &is_varlena);
-		request.scope = scope = OidOutputFunctionCall(output, universite->value);
-		request.scope_value = universite->value;
-		request.scope_type = source->universite_type;
-	}
+/*
+ * Whether a version that is cached is the one that the caller knows.  If none is, the
+ * document will tell.
+ */
+static bool
+is_known_version(LookupSource *source, const NullableDatum *universite, const text *known)
+{
+	LookupRequest request;
+	const LookupContent *content;
 
-	catalogue_pin_lookups(&source->pin, &request, source->row_security);
-	if (scope != NULL)
-		pfree(scope);
+	catalogue_make_lookup_request(&source->call, LOOKUP_VERSION, universite, &request);
+	content = catalogue_find_lookups(&request);
+	if (content == NULL || !same_version(content, known))
+		return false;
+	source->pin.cache = "hit";
+
+	return true;
+}
+
+static bool
+same_version(const LookupContent *content, const text *known)
+{
+	const text *version =
+		(const text *) DatumGetPointer(catalogue_lookup_value(content, content->version));
+
+	return VARSIZE_ANY_EXHDR(version) == VARSIZE_ANY_EXHDR(known) &&
+		memcmp(VARDATA_ANY(version), VARDATA_ANY(known), VARSIZE_ANY_EXHDR(known)) == 0;
 }
 
 static bool
 next_row(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
+	uint64		row;
 
 	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
-	store_row(source, source->pin.content->rows[source->position++].values, slot);
+	row = source->by_id ? source->rows_by_id[source->position] : source->position;
+	source->position++;
+	store_row(source, source->pin.content->rows[row].values, slot);
 
 	return true;
 }
@@ -455,16 +385,14 @@ static bool
 next_document(TupleSource *base, TupleTableSlot *slot)
 {
 	LookupSource *source = (LookupSource *) base;
-	const LookupContent *content = source->pin.content;
-	const uint32 offsets[] = {
-		[DOCUMENT_VERSION] = content->version,
-		[DOCUMENT_LOOKUPS] = content->document,
-	};
+	uint32		offsets[2];
 
 	ExecClearTuple(slot);
 	if (source->position == source->end)
 		return false;
 	source->position++;
+	offsets[DOCUMENT_VERSION] = source->pin.content->version;
+	offsets[DOCUMENT_LOOKUPS] = source->pin.content->document;
 	store_row(source, offsets, slot);
 
 	return true;
@@ -486,10 +414,10 @@ store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slo
 	ExecStoreVirtualTuple(slot);
 }
 
+/* The content stays pinned: another call may ask for the same. */
 static void
 close_source(TupleSource *base)
 {
-	catalogue_unpin_lookups(&((LookupSource *) base)->pin);
 }
 
 static void
@@ -502,9 +430,12 @@ static void
 explain_rows(TupleSource *base, List *args, ExplainState *es)
 {
 	const char *kind = list_nth(args, ROWS_ARG_KIND);
+	const char *id = list_nth(args, ROWS_ARG_ID);
 
 	if (kind != NULL)
 		ExplainPropertyText("Kind", kind, es);
+	if (id != NULL)
+		ExplainPropertyText("Id", id, es);
 	explain_source(base, args, es);
 }
 

@@ -4,12 +4,10 @@
  *
  * One query reads them all, as the role that began the call and under one
  * snapshot, so that the server itself applies every rule that holds for a plain
- * SELECT.  It names
- * only the columns that the mapping binds: a wide one, such as a logo, is
- * never read.
+ * SELECT.  It names only the columns that the mapping binds: a wide one, such as
+ * a logo, is never read.
  *
- * Order of rows: kinds in tree order, then nom, then id, the last two by the
- * bytes of their text (collation "C"), so that it is the same on every server.
+ * The rows are put in order when all have been read (row_order.c).
  *
  * Lifetime: a load has a memory context of its own, deleted at its end; only
  * the finished content is allocated where the caller wants it.  Locks
@@ -17,21 +15,20 @@
  */
 #include "lookups/content.h"
 
+#include "lookups/column_text.h"
 #include "lookups/document.h"
+#include "lookups/row_order.h"
 #include "names.h"
 #include "query.h"
 #include "rights.h"
 
-#include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
@@ -57,7 +54,10 @@ typedef struct RowReceiver
 	StringInfoData values;
 } RowReceiver;
 
-static void execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot);
+static uint64 end_of_kind(const LookupContent *content, uint64 row);
+static void execute_query(RowReceiver *receiver, const LookupRequest *request,
+						  LookupTables *tables, Snapshot snapshot);
+static SPIPlanPtr reading_plan(const LookupRequest *request, LookupTables *tables);
 static char *lookup_query(const LookupRequest *request);
 static void append_scope(StringInfo query, const List *lookups, int depth);
 static const char *scope_operator(const LookupBinding *lookup);
@@ -69,69 +69,33 @@ static uint32 append_text(StringInfo values, text *value);
 static LookupContent *make_rows(const RowReceiver *receiver, MemoryContext cxt);
 
 /*
- * Locks the lookup tables and their partitions, and adds them to the
- * dependencies of their content.
- *
- * False where the content must not be cached: if row-level security applies to
- * the role, or a change of a row may send no invalidation message, since tables
- * that inherit from a lookup table, without being its partitions, do not have
- * its triggers.
- */
-bool
-catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies)
-{
-	bool		cacheable = true;
-	ListCell   *lc;
-
-	foreach(lc, request->attachment->lookups)
-	{
-		LookupBinding *lookup = lfirst(lc);
-
-		catalogue_depend_on_relation(dependencies, lookup->relid);
-		LockRelationOid(lookup->relid, AccessShareLock);
-		switch (get_rel_relkind(lookup->relid))
-		{
-			case RELKIND_PARTITIONED_TABLE:
-				catalogue_depend_on_partitions(dependencies, lookup->relid, AccessShareLock);
-				break;
-			case '\0':
-				ereport(ERROR,
-						errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("lookup table of kind \"%s\" does not exist", lookup->kind),
-						errhint("Run SELECT * FROM catalogue.attach(%s) again.",
-								quote_literal_cstr(request->attachment->schema_name)));
-				break;
-			default:
-				if (has_subclass(lookup->relid))
-					cacheable = false;
-		}
-		if (check_enable_rls(lookup->relid, request->role, true) == RLS_ENABLED)
-			cacheable = false;
-	}
-
-	return cacheable;
-}
-
-/*
  * Reads what a request asks for, under a snapshot, into one chunk in "cxt".
  *
  * Raises what a SELECT by the role raises.
  */
 LookupContent *
-catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot, MemoryContext cxt)
+catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
+					   Snapshot snapshot, MemoryContext cxt)
 {
 	MemoryContext load_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(load_cxt);
 	RowReceiver receiver;
+	int			nestlevel = 0;
 	LookupContent *content;
 
 	init_receiver(&receiver, request->attachment);
-	execute_query(&receiver, request, snapshot);
+	if (tables->fix_settings)
+		nestlevel = catalogue_fix_text_settings();
+	execute_query(&receiver, request, tables, snapshot);
+	if (tables->fix_settings)
+		AtEOXact_GUC(true, nestlevel);
+	catalogue_sort_lookup_rows(receiver.rows, receiver.nrows, receiver.values.data);
 	if (request->form == LOOKUP_ROWS)
 		content = make_rows(&receiver, cxt);
 	else
-		content = catalogue_make_document(make_rows(&receiver, load_cxt), request->attachment, cxt);
+		content = catalogue_make_document(make_rows(&receiver, load_cxt), request->attachment,
+										  request->form == LOOKUP_VERSION, cxt);
 
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(load_cxt);
@@ -148,26 +112,51 @@ catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 {
 	for (*start = 0; *start < content->nrows; *start = *end)
 	{
-		uint32		offset = content->rows[*start].values[LOOKUP_ROW_KIND];
-		const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
-
-		*end = *start + 1;
-		while (*end < content->nrows && content->rows[*end].values[LOOKUP_ROW_KIND] == offset)
-			(*end)++;
-		if (VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), kind, length) == 0)
+		*end = end_of_kind(content, *start);
+		if (catalogue_is_of_kind(content, *start, kind, length))
 			return;
 	}
 	*end = *start;
 }
 
+bool
+catalogue_is_of_kind(const LookupContent *content, uint64 row, const char *kind, Size length)
+{
+	uint32		offset = content->rows[row].values[LOOKUP_ROW_KIND];
+	const char *value = DatumGetPointer(catalogue_lookup_value(content, offset));
+
+	return VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), kind, length) == 0;
+}
+
+/* Where the rows of the same kind end: the offsets of kinds rise from one to the next. */
+static uint64
+end_of_kind(const LookupContent *content, uint64 row)
+{
+	uint32		offset = content->rows[row].values[LOOKUP_ROW_KIND];
+	uint64		end = content->nrows;
+
+	while (row + 1 < end)
+	{
+		uint64		middle = row + (end - row) / 2;
+
+		if (content->rows[middle].values[LOOKUP_ROW_KIND] == offset)
+			row = middle;
+		else
+			end = middle;
+	}
+
+	return end;
+}
+
 /* Runs the query that reads the tables; its rows go to the receiver. */
 static void
-execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snapshot)
+execute_query(RowReceiver *receiver, const LookupRequest *request, LookupTables *tables,
+			  Snapshot snapshot)
 {
-	const NullableDatum scope = {.value = request->scope_value};
+	const NullableDatum scope = {.value = request->scope.value};
 	SPIExecuteOptions options = {
-		.params =
-		catalogue_make_params(request->scope != NULL ? 1 : 0, &request->scope_type, &scope),
+		.params = catalogue_make_params(OidIsValid(request->scope.type) ? 1 : 0,
+										&request->scope.type, &scope),
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
@@ -176,13 +165,41 @@ execute_query(RowReceiver *receiver, const LookupRequest *request, Snapshot snap
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
 	catalogue_switch_to_role(request->role, &saved);
-	catalogue_execute(lookup_query(request), &options);
+	catalogue_execute_plan(reading_plan(request, tables), &options);
 	catalogue_restore_user(&saved);
 	SPI_finish();
 	PopActiveSnapshot();
 }
 
-/* The query that reads the tables; with a scope, $1 is the university's id. */
+/*
+ * The plan of the query that reads the tables, kept with what is known of them: rows
+ * that change do not change it.  The caller has these pinned while it runs.
+ */
+static SPIPlanPtr
+reading_plan(const LookupRequest *request, LookupTables *tables)
+{
+	Oid			type = request->scope.type;
+
+	if (!OidIsValid(type))
+	{
+		if (tables->read_all == NULL)
+			tables->read_all =
+				catalogue_prepare(tables->base.cxt, lookup_query(request), 0, NULL, 0);
+		return tables->read_all;
+	}
+
+	if (tables->read_scope == NULL || tables->scope_type != type)
+	{
+		tables->read_scope =
+			catalogue_prepare(tables->base.cxt, lookup_query(request), 1, &type, 0);
+		tables->scope_type = type;
+	}
+	return tables->read_scope;
+}
+
+/*
+ * The query that reads the tables, in no order; with a scope, $1 is the university's id.
+ */
 static char *
 lookup_query(const LookupRequest *request)
 {
@@ -190,13 +207,12 @@ lookup_query(const LookupRequest *request)
 	StringInfoData query;
 
 	initStringInfo(&query);
-	appendStringInfoString(&query, "SELECT l.ordinal, l.id, l.code, l.nom, l.parent_id FROM (");
 	for (int i = 0; i < list_length(lookups); i++)
 	{
 		const LookupBinding *lookup = list_nth(lookups, i);
 
 		/* Rows without a parent_id belong to no university. */
-		if (request->scope != NULL && i > 0 && lookup->parent == NULL)
+		if (OidIsValid(request->scope.type) && i > 0 && lookup->parent == NULL)
 			break;
 
 		if (i > 0)
@@ -213,12 +229,9 @@ lookup_query(const LookupRequest *request)
 							 quote_identifier(lookup->parent));
 		appendStringInfo(&query, " FROM %s AS t%d",
 						 catalogue_qualified_relation_name(lookup->relid), i);
-		if (request->scope != NULL)
+		if (OidIsValid(request->scope.type))
 			append_scope(&query, lookups, i);
 	}
-	appendStringInfoString(&query, ") AS l (ordinal, id, code, nom, parent_id)"
-						   " ORDER BY l.ordinal, l.nom COLLATE pg_catalog.\"C\","
-						   " l.id COLLATE pg_catalog.\"C\"");
 
 	return query.data;
 }

@@ -5,27 +5,47 @@
 #ifndef CATALOGUE_LOOKUPS_CONTENT_H
 #define CATALOGUE_LOOKUPS_CONTENT_H
 
-#include "attachment.h"
+#include "lookups/tables.h"
 
 #include "utils/snapshot.h"
 
 typedef enum LookupForm
 {
 	LOOKUP_ROWS,				/* for cached_lookups() */
-	LOOKUP_DOCUMENT				/* for cached_lookups_json() */
+	LOOKUP_DOCUMENT,			/* for cached_lookups_json() */
+	LOOKUP_VERSION				/* the document's version without it */
 } LookupForm;
+
+/* The university that lookups are asked for, by its id. */
+typedef struct LookupScope
+{
+	Oid			type;			/* InvalidOid for all */
+	Datum		value;
+	const char *image;			/* the bytes of the value, for comparisons */
+	Size		length;
+} LookupScope;
 
 /* What a call asks for. */
 typedef struct LookupRequest
 {
 	const Attachment *attachment;
 	Oid			role;			/* who began the call: reads the tables */
+	bool		row_security;	/* applies to it */
+	Snapshot	snapshot;		/* of the call's statement */
 	LookupForm	form;
-	const char *scope;			/* the university's id as text; NULL for all */
-	Datum		scope_value;	/* the same as it was given, where scope is
-								 * set */
-	Oid			scope_type;
+	LookupScope scope;
 } LookupRequest;
+
+/*
+ * What an entry of the cache answers.  Scopes are the same if their bytes are: text
+ * would depend on DateStyle and the like.
+ */
+typedef struct LookupKey
+{
+	Oid			schema;
+	LookupForm	form;
+	LookupScope scope;			/* less its value */
+} LookupKey;
 
 /* Columns of cached_lookups(). */
 enum
@@ -54,7 +74,7 @@ typedef struct LookupContent
 	Size		size;			/* all of it, in bytes */
 	Size		values;			/* where offsets count from */
 	uint64		nrows;			/* lookups that were read */
-	uint32		version;		/* text; LOOKUP_DOCUMENT only */
+	uint32		version;		/* text; not in LOOKUP_ROWS */
 	uint32		document;		/* json; LOOKUP_DOCUMENT only */
 	LookupRow	rows[FLEXIBLE_ARRAY_MEMBER];	/* LOOKUP_ROWS only */
 } LookupContent;
@@ -65,9 +85,11 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 	return PointerGetDatum((const char *) content + content->values + offset);
 }
 
-extern bool catalogue_lock_lookups(const LookupRequest *request, Dependencies *dependencies);
-extern LookupContent *catalogue_read_lookups(const LookupRequest *request, Snapshot snapshot,
+extern LookupContent *catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
+											 Snapshot snapshot,
 											 MemoryContext cxt);
+extern bool catalogue_is_of_kind(const LookupContent *content, uint64 row, const char *kind,
+								 Size length);
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,
 								uint64 *start, uint64 *end);
 

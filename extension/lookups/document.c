@@ -22,6 +22,8 @@
 /* Bytes of the hash that a version shows, in hexadecimal digits. */
 #define VERSION_BYTES 16
 
+static LookupContent *make_content(uint64 nrows, const StringInfoData *document,
+								   const text *version, MemoryContext cxt);
 static text *content_version(const StringInfoData *document);
 static void append_kind(StringInfo document, const LookupContent *rows, const char *kind,
 						StringInfo scratch);
@@ -30,17 +32,13 @@ static void append_lookup(StringInfo document, const LookupContent *rows, const 
 static void append_json_value(StringInfo document, const LookupContent *rows, uint32 offset,
 							  StringInfo scratch);
 
-/* Makes a document of rows, and its version. */
+/* Makes a document of rows, and its version; or its version alone. */
 LookupContent *
-catalogue_make_document(const LookupContent *rows, const Attachment *attachment, MemoryContext cxt)
+catalogue_make_document(const LookupContent *rows, const Attachment *attachment, bool version_only,
+						MemoryContext cxt)
 {
 	StringInfoData document;
 	StringInfoData scratch;
-	text	   *version;
-	Size		values = MAXALIGN(offsetof(LookupContent, rows));
-	Size		version_offset;
-	Size		size;
-	LookupContent *content;
 
 	/*
 	 * An unused word, since offset 0 stands for NULL, and the document's
@@ -59,21 +57,42 @@ catalogue_make_document(const LookupContent *rows, const Attachment *attachment,
 		append_kind(&document, rows, lookup->kind, &scratch);
 	}
 	appendStringInfoChar(&document, '}');
-
 	SET_VARSIZE(document.data + VARHDRSZ, document.len - VARHDRSZ);
-	version = content_version(&document);
 
-	version_offset = INTALIGN(document.len);
-	size = values + version_offset + VARSIZE(version);
-	content = MemoryContextAllocHuge(cxt, size);
+	return make_content(rows->nrows, version_only ? NULL : &document, content_version(&document),
+						cxt);
+}
+
+/* The version of a document as content of its own. */
+LookupContent *
+catalogue_copy_version(const LookupContent *document, MemoryContext cxt)
+{
+	return make_content(document->nrows, NULL,
+						(const text *) DatumGetPointer(catalogue_lookup_value(document,
+																			  document->version)),
+						cxt);
+}
+
+/* The document, if any, with what is in front of it; and the version. */
+static LookupContent *
+make_content(uint64 nrows, const StringInfoData *document, const text *version, MemoryContext cxt)
+{
+	Size		values = MAXALIGN(offsetof(LookupContent, rows));
+	Size		version_offset = document != NULL ? INTALIGN(document->len) : VARHDRSZ;
+	Size		size = values + version_offset + VARSIZE(version);
+	LookupContent *content = MemoryContextAllocHuge(cxt, size);
+
 	memset(content, 0, offsetof(LookupContent, rows));
 	content->size = size;
 	content->values = values;
-	content->nrows = rows->nrows;
-	content->document = VARHDRSZ;
+	content->nrows = nrows;
 	content->version = version_offset;
-	memcpy((char *) content + values, document.data, document.len);
 	memcpy((char *) content + values + version_offset, version, VARSIZE(version));
+	if (document != NULL)
+	{
+		content->document = VARHDRSZ;
+		memcpy((char *) content + values, document->data, document->len);
+	}
 
 	return content;
 }

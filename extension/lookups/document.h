@@ -8,6 +8,8 @@
 #include "lookups/content.h"
 
 extern LookupContent *catalogue_make_document(const LookupContent *rows,
-											  const Attachment *attachment, MemoryContext cxt);
+											  const Attachment *attachment, bool version_only,
+											  MemoryContext cxt);
+extern LookupContent *catalogue_copy_version(const LookupContent *document, MemoryContext cxt);
 
 #endif							/* CATALOGUE_LOOKUPS_DOCUMENT_H */

@@ -1,14 +1,13 @@
 /*
  * sentinel.h
- *		The table whose invalidation messages tell that a lookup has changed.
+ *		The tables whose invalidation messages tell that a lookup has changed.
  */
 #ifndef CATALOGUE_LOOKUPS_SENTINEL_H
 #define CATALOGUE_LOOKUPS_SENTINEL_H
 
-#include "catalogue.h"
+#include "invalidation.h"
 
-extern void catalogue_lookup_sentinel_init(void);
-extern Oid	catalogue_lookup_sentinel_relid(void);
-extern bool catalogue_transaction_wrote_lookups(void);
+extern void catalogue_depend_on_sentinels(Dependencies *dependencies, Oid purges);
+extern Oid	catalogue_lookup_changed_function(void);
 
 #endif							/* CATALOGUE_LOOKUPS_SENTINEL_H */

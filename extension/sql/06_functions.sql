@@ -87,7 +87,9 @@ FROM root r CROSS JOIN LATERAL (VALUES
 		format('universite %s DEFAULT NULL, known_version text DEFAULT NULL', r.id),
 		'TABLE(version text, lookups json)',
 		'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.tuple_source_support',
-		'catalogue_cached_lookups_json')) AS v
+		'catalogue_cached_lookups_json'),
+	('FUNCTION', 'lookups_version', r.id::text, format('universite %s DEFAULT NULL', r.id),
+		'text', 'STABLE PARALLEL RESTRICTED', 'catalogue_lookups_version')) AS v
 WHERE r.id IS NOT NULL
 $$;
 

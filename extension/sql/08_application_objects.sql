@@ -204,6 +204,8 @@ AS $$
 DECLARE
 	trigger record;
 BEGIN
+	-- Whoever is writing now does so under the earlier bindings.
+	EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
 	FOR trigger IN
 		SELECT * FROM (VALUES
 			('catalogue_lookup_changed', 'INSERT OR UPDATE OR DELETE', 'ROW'),

@@ -118,6 +118,10 @@ WITH attached AS (
 	FROM attached a
 	WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.professor_purges)
 	UNION ALL
+	SELECT a.attachment, 1, format('run attach() again, lookup "%s" is bound to %s, and %s is another table', s.kind, s.bound,
+		s.named)
+	FROM attached a JOIN catalogue.swapped_lookups() AS s ON s.attachment = a.attachment
+	UNION ALL
 	SELECT a.attachment, 2, format('give attach() a mapping with the new name of column %I of table %s', u.name,
 		b.relation)
 	FROM attached a, catalogue.bound_tables(a.attachment) AS b, unnest(b.columns) AS u (name)

@@ -56,7 +56,8 @@ SELECT set_eq('made', $$VALUES
 	('cached_lookups', 'universite character varying DEFAULT NULL::character varying',
 		'TABLE(kind text, id text, code text, nom text, parent_id text)', 's', 'r', false),
 	('cached_lookups_json', 'universite character varying DEFAULT NULL::character varying, known_version text DEFAULT NULL::text',
-		'TABLE(version text, lookups json)', 's', 'r', false)$$,
+		'TABLE(version text, lookups json)', 's', 'r', false),
+	('lookups_version', 'universite character varying DEFAULT NULL::character varying', 'text', 's', 'r', false)$$,
 	'functions that attach() makes');
 
 PREPARE own AS SELECT * FROM signatures('catalogue') WHERE name IN ('create_tables', 'attach', 'detach',

@@ -12,7 +12,7 @@ SET client_min_messages = warning;
 \c -
 SET client_min_messages = warning;
 SET search_path = app, public;
-SELECT plan(32);
+SELECT plan(50);
 SELECT results_eq('SELECT row_count, hits FROM catalogue.cache_stats', 'VALUES (0::bigint, 0::bigint)', 'nothing yet');
 SELECT throws_ok('SELECT catalogue.lookup_changed()', '39P01', NULL, 'no trigger calls');
 SELECT throws_ok('SELECT catalogue.config_changed()', '39P01', NULL, 'nor one on the configuration');
@@ -84,7 +84,7 @@ SELECT is((SELECT count(*) FROM known AS k, LATERAL cached_lookups_json(NULL, k.
 -- A load that asks for the same lookups, through a cast: one entry in the end
 
 CREATE TYPE reading AS (value text);
-CREATE FUNCTION as_text(reading) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION as_text(reading) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	IF current_setting('app.nested', true) IS DISTINCT FROM 'yes' THEN
 		PERFORM set_config('app.nested', 'yes', false);
@@ -105,6 +105,42 @@ SELECT is((SELECT count(*) FROM catalogue.cache_stats WHERE schema_name IS NOT N
 SELECT results_eq('SELECT nom FROM cached_lookups() WHERE kind = ''ufr''', $$VALUES ('read')$$, '... which is found');
 RESET debug_discard_caches;
 SELECT pg_temp.map_nom('nom') \g /dev/null
+
+-- Two tables that exchange their names
+
+SELECT count(*) FROM cached_lookups() \g /dev/null
+ALTER TABLE filieres RENAME TO programmes;
+SELECT is_empty('SELECT * FROM catalogue.cache_selftest() WHERE NOT ok', 'a table that is renamed is followed');
+CREATE TABLE filieres (LIKE programmes INCLUDING ALL);
+INSERT INTO filieres (id, nom, code, ufr_id) VALUES ('new', 'new', 'n', 'f');
+SELECT results_eq('SELECT schema_name, detail FROM catalogue.cache_selftest() WHERE NOT ok',
+	$$VALUES ('app'::name, 'app.programmes is bound, app.filieres is another table; run catalogue.attach() again')$$,
+	'the self-test tells where another takes its name');
+SELECT results_eq('SELECT "check", status, detail FROM catalogue.doctor(''app'') WHERE status IN (''error'', ''warning'')',
+	$$VALUES ('tables exist', 'error', 'run attach() again, lookup "filiere" is bound to app.programmes, and app.filieres is another table')$$,
+	'so does the doctor');
+SELECT pg_temp.map_nom('nom') \g /dev/null
+SELECT results_eq('SELECT id FROM cached_lookups() WHERE kind = ''filiere''', $$VALUES ('new')$$, 'attached again, the new one is read');
+SELECT is_empty('SELECT * FROM catalogue.cache_selftest() WHERE NOT ok', '... and all is well');
+UPDATE filieres SET id = 'newer';
+SELECT results_eq('SELECT id FROM cached_lookups() WHERE kind = ''filiere''', $$VALUES ('newer')$$, '... and followed');
+DROP TABLE filieres;
+ALTER TABLE programmes RENAME TO filieres;
+SELECT pg_temp.map_nom('nom') \g /dev/null
+
+-- NULL means all universities: whoever must not see all says so
+
+PREPARE of_university(text) AS SELECT l.id FROM cached_lookups($1) AS l WHERE $1 IS NOT NULL;
+PREPARE document_of_university(text) AS
+	SELECT l.lookups -> 'ufrs' -> 'f' ->> 'nom' FROM cached_lookups_json($1, NULL) AS l WHERE $1 IS NOT NULL;
+SELECT cmp_ok((SELECT count(*) FROM cached_lookups(NULL)), '=', (SELECT count(*) FROM cached_lookups()), 'NULL means all');
+SELECT is_empty('EXECUTE of_university(NULL)', '... unless the query excludes it');
+SELECT is_empty('EXECUTE document_of_university(NULL)', '... also for documents');
+SET plan_cache_mode = force_generic_plan;
+SELECT is_empty('EXECUTE of_university(NULL)', '... with a generic plan');
+SELECT cmp_ok((SELECT count(*) FROM cached_lookups('u')), '>', 0::bigint, 'a university has some');
+SELECT results_eq('EXECUTE document_of_university(''u'')', $$VALUES ('f')$$, '... by the same statement');
+RESET plan_cache_mode;
 
 -- Partitions: changed by themselves, in a way that no trigger covers; more than a few
 
@@ -155,6 +191,48 @@ BEGIN;
 DROP TABLE filieres CASCADE;
 SELECT throws_ok('SELECT * FROM cached_lookups()', '42P01', NULL, 'a table that was dropped');
 ROLLBACK;
+
+-- Two schemas exchange their names: the tables that are bound are read, also by a kept plan
+
+CREATE SCHEMA lists;
+CREATE SCHEMA lists_new;
+CREATE TABLE lists.places (id text PRIMARY KEY, code text, nom text);
+CREATE TABLE lists_new.places (LIKE lists.places);
+INSERT INTO lists.places VALUES ('p', 'p', 'bound');
+INSERT INTO lists_new.places VALUES ('p', 'p', 'other');
+CREATE SCHEMA reader;
+SELECT count(*) FROM catalogue.attach('reader', '{"chapters": null, "professors": null,
+	"lookups": [{"kind": "place", "relation": "lists.places"}]}') \g /dev/null
+SELECT is(nom, 'bound', 'lookups in another schema') FROM reader.cached_lookups();
+ALTER SCHEMA lists RENAME TO lists_old;
+ALTER SCHEMA lists_new RENAME TO lists;
+UPDATE lists_old.places SET nom = 'bound, and changed';
+SELECT is(nom, 'bound, and changed', '... that has exchanged its name') FROM reader.cached_lookups();
+DROP SCHEMA lists CASCADE;
+UPDATE lists_old.places SET nom = 'changed again';
+SELECT is(nom, 'changed again', '... with one that was dropped') FROM reader.cached_lookups('p');
+
+-- The order of rows, whatever that in the table: NULL, what begins alike, and ids that are not unique
+
+CREATE SCHEMA ordered;
+CREATE TABLE ordered.names (id text PRIMARY KEY, code text, nom text);
+SELECT count(*) FROM catalogue.attach('ordered', '{"chapters": null, "professors": null,
+	"lookups": [{"kind": "name", "relation": "ordered.names"}]}') \g /dev/null
+ALTER TABLE ordered.names DROP CONSTRAINT names_pkey, ALTER id DROP NOT NULL;
+INSERT INTO ordered.names
+SELECT CASE WHEN i % 50 <> 0 THEN (i % 40)::text END, 'c' || i,
+	CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN 'same beginning ' || i % 90
+		WHEN 3 THEN repeat('é', i % 9) WHEN 4 THEN repeat('x', 200) || i % 11 ELSE md5(i::text) END
+FROM generate_series(1, 700) AS i;
+SELECT results_eq('SELECT id, code, nom FROM ordered.cached_lookups()',
+	'SELECT * FROM ordered.names ORDER BY nom COLLATE "C", id COLLATE "C", code COLLATE "C"', 'by nom and id');
+SELECT ordered.lookups_version() AS version \gset
+CREATE TEMP TABLE names AS TABLE ordered.names;
+TRUNCATE ordered.names;
+INSERT INTO ordered.names SELECT * FROM names ORDER BY md5(code);
+SELECT results_eq('SELECT id, code, nom FROM ordered.cached_lookups()',
+	'SELECT * FROM ordered.names ORDER BY nom COLLATE "C", id COLLATE "C", code COLLATE "C"', '... after they were inserted in another order');
+SELECT is(ordered.lookups_version(), :'version', '... which gives the same version');
 
 -- Memory: what was pinned when an error was raised is released
 

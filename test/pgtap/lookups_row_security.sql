@@ -15,7 +15,8 @@ GRANT USAGE ON SCHEMA app TO regress_lookup_restricted;
 GRANT SELECT ON app.universites, app.ufrs, app.filieres TO regress_lookup_restricted;
 ALTER TABLE app.universites ENABLE ROW LEVEL SECURITY;
 CREATE POLICY one ON app.universites TO regress_lookup_restricted USING (code = 'UN');
-SELECT plan(7);
+CREATE ROLE regress_lookup_stranger;
+SELECT plan(12);
 
 -- fetched(opener, fetcher): the codes that a cursor over all lookups gives
 CREATE FUNCTION pg_temp.fetched(query text, opener name, fetcher name) RETURNS text[]
@@ -64,6 +65,33 @@ COMMIT;
 REVOKE SELECT ON app.ufrs FROM regress_lookup_restricted;
 SELECT throws_ok($$SELECT pg_temp.fetched('SELECT code FROM app.cached_lookups()', 'regress_lookup_restricted', current_user)$$,
 	'42501', 'permission denied for table ufrs', 'the rights are those of the role that opens it');
+
+-- A role that may read nothing: neither a hit nor a miss is its own.
+GRANT SELECT ON app.ufrs TO regress_lookup_restricted;
+SELECT catalogue.cache_reset() \g /dev/null
+SELECT is(pg_temp.fetched(:cached, current_user, 'regress_lookup_stranger'), '{DEUX,UN}', 'fetched by a role without rights, from the tables');
+SELECT is(pg_temp.fetched(:cached, current_user, 'regress_lookup_stranger'), '{DEUX,UN}', '... from the cache');
+SELECT is(pg_temp.fetched(:cached, 'regress_lookup_restricted', 'regress_lookup_stranger'), '{UN}', '... under the opener''s policies');
+
+CREATE FUNCTION app.opened_by_definer() RETURNS refcursor LANGUAGE plpgsql SECURITY DEFINER SET search_path = app AS $$
+DECLARE
+	c refcursor := 'definers';
+BEGIN
+	OPEN c FOR SELECT code FROM cached_lookups();
+	RETURN c;
+END
+$$;
+GRANT USAGE ON SCHEMA app TO regress_lookup_stranger;
+SELECT catalogue.cache_reset() \g /dev/null
+BEGIN;
+SET LOCAL ROLE regress_lookup_stranger;
+SELECT app.opened_by_definer() \g /dev/null
+FETCH definers \g /dev/null
+SELECT throws_ok('SELECT * FROM app.cached_lookups()', '42501', NULL, 'what a definer''s cursor has loaded opens nothing');
+ROLLBACK;
+SELECT is((SELECT array_agg(code) FROM app.cached_lookups()), '{DEUX,UN}', '... and is whole for its owner');
 SELECT * FROM finish();
+DROP OWNED BY regress_lookup_stranger;
+DROP ROLE regress_lookup_stranger;
 DROP OWNED BY regress_lookup_restricted;
 DROP ROLE regress_lookup_restricted;

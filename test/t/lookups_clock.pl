@@ -48,31 +48,26 @@ $node->safe_psql('postgres', q{
 	CREATE EXTENSION catalogue;
 	SELECT catalogue.create_tables();
 	SELECT * FROM catalogue.attach();
-	INSERT INTO universites (id, nom, code) VALUES ('ucad', 'Before', 'UCAD');
-	ALTER TABLE universites DISABLE TRIGGER catalogue_lookup_changed;});
+	INSERT INTO universites (id, nom, code) VALUES ('ucad', 'UCAD', 'UCAD');});
 
-# Without its trigger the table's changes are seen when the entry expires.
 append_to_file("$directory/change.sql", qq{
 SELECT clock_timestamp() AS before \\gset
-SELECT nom FROM cached_lookups();
-UPDATE universites SET nom = 'After';
 SELECT nom FROM cached_lookups();
 \\! touch $directory/set_back
 SELECT clock_timestamp() < :'before'::timestamptz AS set_back;
 DO \$\$
 BEGIN
 	-- pg_sleep() goes by the time of day
-	WHILE (SELECT nom FROM cached_lookups()) = 'Before' LOOP
-		PERFORM 1;
+	WHILE (SELECT expiries FROM catalogue.cache_stats WHERE schema_name IS NULL) = 0 LOOP
+		PERFORM count(*) FROM cached_lookups();
 	END LOOP;
 END
 \$\$;
-SELECT nom FROM cached_lookups();
 SELECT expiries FROM catalogue.cache_stats WHERE schema_name IS NULL;
 });
 is($node->safe_psql('postgres', "SET statement_timeout = '${PostgreSQL::Test::Utils::timeout_default}s';
 	\\i $directory/change.sql"),
-	"Before\nBefore\nt\nAfter\n1", 'an entry expires though the clock is set back');
+	"UCAD\nt\n1", 'an entry expires though the clock is set back');
 
 $node->stop;
 done_testing();

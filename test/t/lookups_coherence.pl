@@ -143,7 +143,7 @@ is($primary->safe_psql('postgres', q{
 	UPDATE universites SET nom = 'with';
 	UPDATE ufrs SET nom = 'with';
 	COMMIT;}) =~ s/ from server process with PID \d+\.//r,
-	qq{nothing yet\nAsynchronous notification "catalogue_lookups" received}, 'optional NOTIFY, once a transaction');
+	qq{nothing yet\nAsynchronous notification "catalogue_lookups" with payload "public" received}, 'optional NOTIFY, once a transaction');
 
 # DROP EXTENSION and CREATE EXTENSION again is covered between live sessions by
 # test/isolation; here the standby follows.
