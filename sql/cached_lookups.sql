@@ -48,9 +48,9 @@ SELECT u.id, count(*) FROM universites u, LATERAL cached_lookups(u.id) GROUP BY 
 -- the document: a dictionary for each kind; no row while the version holds
 SELECT lookups FROM cached_lookups_json('esp');
 SELECT version AS v1 FROM cached_lookups_json() \gset
-SELECT count(*) FROM cached_lookups_json(NULL, :'v1');
+SELECT count(*) FROM cached_lookups_json(known_version => :'v1');
 SELECT count(*) FROM cached_lookups_json('esp', :'v1');
-SELECT count(*) FROM cached_lookups_json(NULL, 'another');
+SELECT count(*) FROM cached_lookups_json(known_version => 'another');
 SELECT :'v1' ~ '^[0-9a-f]{32}$' AS is_128_bit_hash;
 SELECT json_object_agg(k, n ORDER BY k) FROM (
 	SELECT k, (SELECT count(*) FROM json_object_keys(v)) AS n
@@ -58,7 +58,7 @@ SELECT json_object_agg(k, n ORDER BY k) FROM (
 
 -- the version is the content's: a change and its opposite give the same one
 UPDATE ufrs SET code = 'SCI2' WHERE id = 'u1';
-SELECT version <> :'v1' AS differs, lookups -> 'ufrs' -> 'u1' ->> 'code' AS code FROM cached_lookups_json(NULL, :'v1');
+SELECT version <> :'v1' AS differs, lookups -> 'ufrs' -> 'u1' ->> 'code' AS code FROM cached_lookups_json(known_version => :'v1');
 UPDATE ufrs SET code = 'SCI' WHERE id = 'u1';
 SELECT version = :'v1' AS same FROM cached_lookups_json();
 \c -

@@ -68,8 +68,8 @@ typedef struct ChapterSource
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
-static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-								   int ncolumns, const List *used);
+static TupleSource *begin_chapters(Oid funcid, const List *args, Snapshot snapshot,
+								   const AttrNumber *columns, int ncolumns, const List *used);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
@@ -127,8 +127,8 @@ catalogue_recent_chapters(PG_FUNCTION_ARGS)
  * opens the index if there is one to stream from.
  */
 static TupleSource *
-begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
-			   const List *used)
+begin_chapters(Oid funcid, const List *args, Snapshot snapshot, const AttrNumber *columns,
+			   int ncolumns, const List *used)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue chapter source",
 											  ALLOCSET_SMALL_SIZES);

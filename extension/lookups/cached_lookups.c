@@ -41,6 +41,8 @@ typedef struct LookupSource
 	int			ncolumns;		/* that next() stores, from 0 */
 	AttrNumber	columns[LOOKUP_ROW_NATTS];
 	LookupPin	pin;			/* holds content while the source is open */
+	const LookupContent *content;	/* what is pinned, or "nothing" */
+	const LookupContent *nothing;	/* NULL until it is asked for */
 	uint64		position;		/* of the next row, in the content or in
 								 * rows_by_id */
 	uint64		end;			/* of the rows to return */
@@ -56,12 +58,12 @@ PG_FUNCTION_INFO_V1(catalogue_lookups_version);
 static Datum copy_version(const LookupContent *content);
 static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static TupleSource *begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-							   int ncolumns, const List *used);
-static TupleSource *begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
-								   int ncolumns, const List *used);
-static LookupSource *begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
-								  const AttrNumber *columns, int ncolumns);
+static TupleSource *begin_rows(Oid funcid, const List *args, Snapshot snapshot,
+							   const AttrNumber *columns, int ncolumns, const List *used);
+static TupleSource *begin_document(Oid funcid, const List *args, Snapshot snapshot,
+								   const AttrNumber *columns, int ncolumns, const List *used);
+static LookupSource *begin_source(Oid funcid, const List *args, const TupleSourceMethods *methods,
+								  Snapshot snapshot, const AttrNumber *columns, int ncolumns);
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void find_rows_with_id(LookupSource *source, const text *id, const text *kind);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
@@ -114,7 +116,7 @@ catalogue_lookups_init(void)
  *		RETURNS TABLE (kind text, id text, code text, nom text, parent_id text)
  *
  * All lookups; with a university, that one and what is below it, so nothing
- * if it does not exist.  Kinds come in tree order, then by nom and by id in
+ * if it does not exist or is NULL.  Kinds come in tree order, then by nom and by id in
  * collation "C".
  *
  * Errors: no right to read 42501; schema not attached, or attached without
@@ -131,7 +133,7 @@ catalogue_cached_lookups(PG_FUNCTION_ARGS)
  *		RETURNS TABLE (version text, lookups json)
  *
  * The same lookups as one document and its version, in one row; no row while
- * the version is the one that the caller knows.
+ * the version is the one that the caller knows.  NULL for that: none.
  *
  * Errors: as cached_lookups().
  */
@@ -144,7 +146,8 @@ catalogue_cached_lookups_json(PG_FUNCTION_ARGS)
 /*
  * lookups_version(universite) RETURNS text
  *
- * The version that cached_lookups_json() has for the same university, or for all.
+ * The version that cached_lookups_json() has for the same university, or for all, or,
+ * where the university is NULL, for nothing.
  *
  * Errors: as cached_lookups().
  */
@@ -156,7 +159,11 @@ catalogue_lookups_version(PG_FUNCTION_ARGS)
 	const LookupContent *content;
 	Datum		version;
 
-	catalogue_begin_lookup_call(&call, fcinfo->flinfo->fn_oid, GetActiveSnapshot());
+	catalogue_begin_lookup_call(&call, fcinfo->flinfo->fn_oid, catalogue_call_args(fcinfo),
+								GetActiveSnapshot());
+	if (catalogue_asks_for_nothing(&call, &fcinfo->args[ARG_UNIVERSITE]))
+		PG_RETURN_DATUM(copy_version(catalogue_no_lookups(call.attachment, LOOKUP_VERSION,
+														  CurrentMemoryContext)));
 	catalogue_make_lookup_request(&call, LOOKUP_VERSION, &fcinfo->args[ARG_UNIVERSITE], &request);
 	content = catalogue_find_lookups(&request);
 	if (content != NULL)
@@ -193,7 +200,9 @@ estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
 
 	foreach(lc, attachment->lookups)
 		estimate->rows += catalogue_lookup_table_rows(lfirst(lc));
-	if (!IsA(universite, Const) || !((Const *) universite)->constisnull)
+	if (IsA(universite, Const) && ((Const *) universite)->constisnull)
+		estimate->rows = 0;
+	else if (!catalogue_asks_for_everything(funcid, args))
 		universites = catalogue_lookup_table_rows(linitial(attachment->lookups));
 
 	estimate->rows = clamp_row_est(estimate->rows / Max(universites, 1));
@@ -208,22 +217,22 @@ estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
 }
 
 static TupleSource *
-begin_rows(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
-		   const List *used)
+begin_rows(Oid funcid, const List *args, Snapshot snapshot, const AttrNumber *columns,
+		   int ncolumns, const List *used)
 {
-	return &begin_source(funcid, &row_source, snapshot, columns, ncolumns)->base;
+	return &begin_source(funcid, args, &row_source, snapshot, columns, ncolumns)->base;
 }
 
 static TupleSource *
-begin_document(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
-			   const List *used)
+begin_document(Oid funcid, const List *args, Snapshot snapshot, const AttrNumber *columns,
+			   int ncolumns, const List *used)
 {
-	return &begin_source(funcid, &document_source, snapshot, columns, ncolumns)->base;
+	return &begin_source(funcid, args, &document_source, snapshot, columns, ncolumns)->base;
 }
 
 /* Begins either source; the columns are as in TupleSourceMethods. */
 static LookupSource *
-begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
+begin_source(Oid funcid, const List *args, const TupleSourceMethods *methods, Snapshot snapshot,
 			 const AttrNumber *columns, int ncolumns)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup source",
@@ -233,7 +242,7 @@ begin_source(Oid funcid, const TupleSourceMethods *methods, Snapshot snapshot,
 
 	source->base.methods = methods;
 	source->cxt = cxt;
-	catalogue_begin_lookup_call(&source->call, funcid, snapshot);
+	catalogue_begin_lookup_call(&source->call, funcid, args, snapshot);
 	catalogue_init_pin(&source->function_pin, cxt);
 	catalogue_pin(&source->function_pin, &source->call.function->base);
 	source->base.tupdesc = source->call.function->tupdesc;
@@ -264,11 +273,12 @@ open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 	source->by_id = (taken & TAKEN_ID) != 0;
 	source->position = source->end = 0;
 	if (((taken & TAKEN_KIND) && args[ROWS_ARG_KIND].isnull) ||
-		((taken & TAKEN_ID) && args[ROWS_ARG_ID].isnull))
+		((taken & TAKEN_ID) && args[ROWS_ARG_ID].isnull) ||
+		catalogue_asks_for_nothing(&source->call, &args[ARG_UNIVERSITE]))
 		return;
 
 	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
-	content = source->pin.content;
+	content = source->content;
 	source->end = content->nrows;
 	if (taken & TAKEN_KIND)
 		kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
@@ -283,7 +293,7 @@ open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 static void
 find_rows_with_id(LookupSource *source, const text *id, const text *kind)
 {
-	const LookupContent *content = source->pin.content;
+	const LookupContent *content = source->content;
 	const LookupIdIndex *index = catalogue_pinned_id_index(&source->pin);
 	uint64		n = 0;
 	uint32		row = 0;
@@ -314,11 +324,13 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 	text	   *version = known->isnull ? NULL : DatumGetTextPP(known->value);
 	bool		is_known;
 
-	is_known = version != NULL && is_known_version(source, &args[ARG_UNIVERSITE], version);
+	is_known = version != NULL &&
+		!catalogue_asks_for_nothing(&source->call, &args[ARG_UNIVERSITE]) &&
+		is_known_version(source, &args[ARG_UNIVERSITE], version);
 	if (!is_known)
 	{
 		pin_content(source, LOOKUP_DOCUMENT, &args[ARG_UNIVERSITE]);
-		is_known = version != NULL && same_version(source->pin.content, version);
+		is_known = version != NULL && same_version(source->content, version);
 	}
 	if (version != NULL && (Pointer) version != DatumGetPointer(known->value))
 		pfree(version);
@@ -332,8 +344,17 @@ pin_content(LookupSource *source, LookupForm form, const NullableDatum *universi
 {
 	LookupRequest request;
 
+	if (catalogue_asks_for_nothing(&source->call, universite))
+	{
+		catalogue_unpin_lookups(&source->pin);
+		if (source->nothing == NULL)
+			source->nothing = catalogue_no_lookups(source->call.attachment, form, source->cxt);
+		source->content = source->nothing;
+		return;
+	}
 	catalogue_make_lookup_request(&source->call, form, universite, &request);
 	catalogue_pin_lookups(&source->pin, &request);
+	source->content = source->pin.content;
 }
 
 /*
@@ -376,7 +397,7 @@ next_row(TupleSource *base, TupleTableSlot *slot)
 		return false;
 	row = source->by_id ? source->rows_by_id[source->position] : source->position;
 	source->position++;
-	store_row(source, source->pin.content->rows[row].values, slot);
+	store_row(source, source->content->rows[row].values, slot);
 
 	return true;
 }
@@ -391,8 +412,8 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 	if (source->position == source->end)
 		return false;
 	source->position++;
-	offsets[DOCUMENT_VERSION] = source->pin.content->version;
-	offsets[DOCUMENT_LOOKUPS] = source->pin.content->document;
+	offsets[DOCUMENT_VERSION] = source->content->version;
+	offsets[DOCUMENT_LOOKUPS] = source->content->document;
 	store_row(source, offsets, slot);
 
 	return true;
@@ -402,7 +423,7 @@ next_document(TupleSource *base, TupleTableSlot *slot)
 static void
 store_row(const LookupSource *source, const uint32 *offsets, TupleTableSlot *slot)
 {
-	const LookupContent *content = source->pin.content;
+	const LookupContent *content = source->content;
 
 	for (int i = 0; i < source->ncolumns; i++)
 	{

@@ -9,6 +9,11 @@
  * as are the rows under row-level security; a cursor may be fetched from by
  * another.  That a role has been found to have all of them is remembered until
  * anything changes that it follows from.
+ *
+ * All universities are asked for by leaving the argument out, never by a NULL, which
+ * an application may pass for somebody who has no university: nothing is theirs.  By
+ * its value the default could not be told from a NULL, so it is a call of
+ * catalogue.everything(), found in the expression.
  */
 #include "lookups/call.h"
 
@@ -16,9 +21,12 @@
 
 #include "catalog/objectaddress.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type_d.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
@@ -53,10 +61,13 @@ typedef struct RightRequest
 
 #define REMEMBERED_RIGHTS 32
 
+PG_FUNCTION_INFO_V1(catalogue_everything);
+
 static HTAB *function_hash = NULL;
 static LookupRight *rights[REMEMBERED_RIGHTS];	/* by a hash of schema and
 												 * role */
 
+static bool is_everything(const LookupFunction *function, const List *args);
 static LookupFunction *find_function(Oid funcid);
 static void drop_stale_functions(void);
 static void read_function(CachedThing *thing, void *funcid);
@@ -64,6 +75,17 @@ static bool check_access(const Attachment *attachment, Oid role);
 static void read_right(CachedThing *thing, void *arg);
 static void check_privileges(const Attachment *attachment, Oid role, Dependencies *dependencies);
 static bool may_select(const LookupBinding *lookup, Oid role);
+
+/*
+ * catalogue.everything(anyelement) RETURNS anyelement
+ *
+ * The default of an argument that is left out in order to ask for all: NULL.
+ */
+Datum
+catalogue_everything(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NULL();
+}
 
 const Attachment *
 catalogue_attachment_with_lookups(Oid funcid)
@@ -86,17 +108,32 @@ catalogue_attachment_with_lookups(Oid funcid)
  * function, which a later call may drop unless it is pinned.
  */
 void
-catalogue_begin_lookup_call(LookupCall *call, Oid funcid, Snapshot snapshot)
+catalogue_begin_lookup_call(LookupCall *call, Oid funcid, const List *args, Snapshot snapshot)
 {
 	call->attachment = catalogue_attachment_with_lookups(funcid);
 	call->function = find_function(funcid);
 	call->role = GetUserId();
 	call->row_security = check_access(call->attachment, call->role);
+	call->everything = is_everything(call->function, args);
 	call->snapshot = snapshot;
 }
 
+/* Whether a call with these argument expressions, defaults included, asks for all. */
+bool
+catalogue_asks_for_everything(Oid funcid, const List *args)
+{
+	return is_everything(find_function(funcid), args);
+}
+
+/* Whether a call's university is nobody's. */
+bool
+catalogue_asks_for_nothing(const LookupCall *call, const NullableDatum *universite)
+{
+	return universite->isnull && !call->everything;
+}
+
 /*
- * Fills in what a call asks for, with its argument.  It may point into that, and into
+ * Fills in what a call asks for, unless that is nothing, with its argument.  It may point into that, and into
  * itself.
  */
 void
@@ -112,7 +149,7 @@ catalogue_make_lookup_request(const LookupCall *call, LookupForm form,
 	request->snapshot = call->snapshot;
 	request->form = form;
 	memset(scope, 0, sizeof(LookupScope));
-	if (universite->isnull)
+	if (call->everything)
 		return;
 
 	scope->type = function->universite_type;
@@ -133,6 +170,15 @@ catalogue_make_lookup_request(const LookupCall *call, LookupForm form,
 		scope->image = DatumGetPointer(universite->value);
 		scope->length = datumGetSize(universite->value, false, function->universite_length);
 	}
+}
+
+static bool
+is_everything(const LookupFunction *function, const List *args)
+{
+	const FuncExpr *universite = args != NIL ? list_nth(args, ARG_UNIVERSITE) : NULL;
+
+	return universite != NULL && IsA(universite, FuncExpr) &&
+		universite->funcid == function->everything;
 }
 
 static LookupFunction *
@@ -192,12 +238,16 @@ static void
 read_function(CachedThing *thing, void *arg)
 {
 	LookupFunction *function = (LookupFunction *) thing;
+	const Oid	anyelement = ANYELEMENTOID;
 	TupleDesc	tupdesc;
 	Oid		   *argtypes;
 	int			nargs;
 
 	function->funcid = *(Oid *) arg;
 	catalogue_depend_on_function(thing->dependencies, function->funcid);
+	function->everything =
+		LookupFuncName(list_make2(makeString("catalogue"), makeString("everything")), 1,
+					   &anyelement, false);
 	get_func_signature(function->funcid, &argtypes, &nargs);
 	function->universite_type = argtypes[ARG_UNIVERSITE];
 	get_typlenbyval(function->universite_type, &function->universite_length,

@@ -103,6 +103,25 @@ catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
 	return content;
 }
 
+/* The answer to who asks for nothing, into one chunk in "cxt". */
+LookupContent *
+catalogue_no_lookups(const Attachment *attachment, LookupForm form, MemoryContext cxt)
+{
+	MemoryContext load_cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
+												   ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcxt = MemoryContextSwitchTo(load_cxt);
+	RowReceiver receiver;
+	LookupContent *content;
+
+	init_receiver(&receiver, attachment);
+	content = catalogue_make_document(make_rows(&receiver, load_cxt), attachment,
+									  form == LOOKUP_VERSION, cxt);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextDelete(load_cxt);
+
+	return content;
+}
+
 /*
  * Finds the rows of one kind, from start to before end; none where they are equal.
  */

@@ -88,6 +88,8 @@ catalogue_lookup_value(const LookupContent *content, uint32 offset)
 extern LookupContent *catalogue_read_lookups(const LookupRequest *request, LookupTables *tables,
 											 Snapshot snapshot,
 											 MemoryContext cxt);
+extern LookupContent *catalogue_no_lookups(const Attachment *attachment, LookupForm form,
+										   MemoryContext cxt);
 extern bool catalogue_is_of_kind(const LookupContent *content, uint64 row, const char *kind,
 								 Size length);
 extern void catalogue_find_kind(const LookupContent *content, const char *kind, Size length,

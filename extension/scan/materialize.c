@@ -27,7 +27,8 @@ catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods
 
 	InitMaterializedSRF(fcinfo, 0);
 
-	source = methods->begin(fcinfo->flinfo->fn_oid, GetActiveSnapshot(), NULL, 0, NIL);
+	source = methods->begin(fcinfo->flinfo->fn_oid, catalogue_call_args(fcinfo), GetActiveSnapshot(),
+							NULL, 0, NIL);
 	source->max_rows = PG_INT64_MAX;
 	methods->open(source, fcinfo->args, fcinfo->nargs);
 
@@ -43,4 +44,13 @@ catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods
 	methods->end(source);
 
 	return (Datum) 0;
+}
+
+/* The expressions of a call's arguments, defaults included; NIL where nobody knows them. */
+const List *
+catalogue_call_args(FunctionCallInfo fcinfo)
+{
+	const FuncExpr *call = (const FuncExpr *) fcinfo->flinfo->fn_expr;
+
+	return call != NULL && IsA(call, FuncExpr) ? call->args : NIL;
 }

@@ -311,8 +311,8 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 		aclcheck_error(aclresult, OBJECT_FUNCTION, get_func_name(state->funcid));
 	InvokeFunctionExecuteHook(state->funcid);
 
-	state->source = state->methods->begin(state->funcid, estate->es_snapshot, columns, ncolumns,
-										  lfourth(cscan->custom_private));
+	state->source = state->methods->begin(state->funcid, cscan->custom_exprs, estate->es_snapshot,
+										  columns, ncolumns, lfourth(cscan->custom_private));
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
 }
 

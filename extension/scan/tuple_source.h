@@ -87,10 +87,11 @@ typedef struct TupleSourceMethods
 	 * outlives the source, in the current memory context.  The columns, by
 	 * their numbers, are those that will be looked at, in the order in which
 	 * next() stores them; NULL for all of the row type.  Checks the caller's
-	 * rights on them.
+	 * rights on them.  "args" begins with the expressions of the call's
+	 * arguments, defaults included; NIL where nobody knows them.
 	 */
-	TupleSource *(*begin) (Oid funcid, Snapshot snapshot, const AttrNumber *columns, int ncolumns,
-						   const List *used);
+	TupleSource *(*begin) (Oid funcid, const List *args, Snapshot snapshot,
+						   const AttrNumber *columns, int ncolumns, const List *used);
 
 	/*
 	 * Starts over with new argument values, which need not outlive the call:
@@ -136,5 +137,6 @@ extern int	catalogue_find_tuple_source(Oid funcid);
 
 /* materialize.c */
 extern Datum catalogue_materialize(FunctionCallInfo fcinfo, const TupleSourceMethods *methods);
+extern const List *catalogue_call_args(FunctionCallInfo fcinfo);
 
 #endif							/* CATALOGUE_TUPLE_SOURCE_H */

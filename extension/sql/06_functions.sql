@@ -13,6 +13,13 @@ CREATE FUNCTION catalogue.tuple_source_support(internal) RETURNS internal
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'catalogue_tuple_source_support';
 COMMENT ON FUNCTION catalogue.tuple_source_support(internal) IS 'planner support: row estimates';
 
+-- What cached_lookups() and the like are asked for where the university is left out.  A
+-- NULL asks for nothing, so it cannot be their default.
+CREATE FUNCTION catalogue.everything(anyelement) RETURNS anyelement
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'catalogue_everything';
+COMMENT ON FUNCTION catalogue.everything(anyelement) IS 'default of an argument that is left out to ask for all';
+GRANT EXECUTE ON FUNCTION catalogue.everything(anyelement) TO PUBLIC;
+
 -- The functions that an attachment asks for, as the parts of CREATE FUNCTION.
 CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
@@ -79,16 +86,16 @@ WHERE d.professors IS NOT NULL
 UNION ALL
 SELECT v.*
 FROM root r CROSS JOIN LATERAL (VALUES
-	('FUNCTION', 'cached_lookups', r.id::text, format('universite %s DEFAULT NULL', r.id),
+	('FUNCTION', 'cached_lookups', r.id::text, format('universite %1$s DEFAULT catalogue.everything(NULL::%1$s)', r.id),
 		'TABLE(kind text, id text, code text, nom text, parent_id text)',
 		'STABLE PARALLEL RESTRICTED ROWS 1000 SUPPORT catalogue.tuple_source_support',
 		'catalogue_cached_lookups'),
 	('FUNCTION', 'cached_lookups_json', format('%s, text', r.id),
-		format('universite %s DEFAULT NULL, known_version text DEFAULT NULL', r.id),
+		format('universite %1$s DEFAULT catalogue.everything(NULL::%1$s), known_version text DEFAULT NULL', r.id),
 		'TABLE(version text, lookups json)',
 		'STABLE PARALLEL RESTRICTED ROWS 1 SUPPORT catalogue.tuple_source_support',
 		'catalogue_cached_lookups_json'),
-	('FUNCTION', 'lookups_version', r.id::text, format('universite %s DEFAULT NULL', r.id),
+	('FUNCTION', 'lookups_version', r.id::text, format('universite %1$s DEFAULT catalogue.everything(NULL::%1$s)', r.id),
 		'text', 'STABLE PARALLEL RESTRICTED', 'catalogue_lookups_version')) AS v
 WHERE r.id IS NOT NULL
 $$;

@@ -53,11 +53,11 @@ SELECT set_eq('made', $$VALUES
 		NULL, 'v', 'u', false),
 	('take_deleted_files', 'max_files integer DEFAULT 100', 'TABLE(path text, relation regclass, column_name name)', 'v', 'u', false),
 	('retry_deleted_file', 'path text, error text', 'void', 'v', 'u', false),
-	('cached_lookups', 'universite character varying DEFAULT NULL::character varying',
+	('cached_lookups', 'universite character varying DEFAULT catalogue.everything(NULL::character varying)',
 		'TABLE(kind text, id text, code text, nom text, parent_id text)', 's', 'r', false),
-	('cached_lookups_json', 'universite character varying DEFAULT NULL::character varying, known_version text DEFAULT NULL::text',
+	('cached_lookups_json', 'universite character varying DEFAULT catalogue.everything(NULL::character varying), known_version text DEFAULT NULL::text',
 		'TABLE(version text, lookups json)', 's', 'r', false),
-	('lookups_version', 'universite character varying DEFAULT NULL::character varying', 'text', 's', 'r', false)$$,
+	('lookups_version', 'universite character varying DEFAULT catalogue.everything(NULL::character varying)', 'text', 's', 'r', false)$$,
 	'functions that attach() makes');
 
 PREPARE own AS SELECT * FROM signatures('catalogue') WHERE name IN ('create_tables', 'attach', 'detach',

@@ -5,11 +5,12 @@ SET client_min_messages = warning;
 \i test/fixtures/app.sql
 \i test/fixtures/branch.sql
 INSERT INTO universites (id, nom, code) VALUES ('v', 'v', 'v');
-SELECT plan(19);
+SELECT plan(20);
 
 SELECT is(lookups_version(), (SELECT version FROM cached_lookups_json()), 'the version of all');
 SELECT is(lookups_version('u'), (SELECT version FROM cached_lookups_json('u')), '... of a university');
-SELECT is(lookups_version(NULL), lookups_version(), '... of NULL, which means all');
+SELECT isnt(lookups_version(NULL), lookups_version(), '... but not of NULL, which is nobody''s');
+SELECT is(lookups_version(NULL), lookups_version('no such one'), '... as little as one that there is not');
 SELECT isnt(lookups_version('u'), lookups_version('v'), '... differs from another''s');
 SELECT is(lookups_version('none'), lookups_version('nobody'), '... of one that is not there');
 SELECT catalogue.cache_reset() \g /dev/null
@@ -40,16 +41,16 @@ INSERT INTO ufrs (id, nom, code, universite_id) SELECT 'x' || i, repeat('x', 100
 SET catalogue.cache_size = '128kB';
 SELECT catalogue.cache_reset() \g /dev/null
 SELECT lookups_version() AS version \gset
-SELECT count(*) FROM cached_lookups_json(NULL, :'version') \g /dev/null
+SELECT count(*) FROM cached_lookups_json(known_version => :'version') \g /dev/null
 SELECT lookups_version() \g /dev/null
 SELECT results_eq('SELECT form, hits FROM catalogue.cache_stats WHERE schema_name IS NOT NULL', $$VALUES ('version', 2::bigint)$$,
 	'a version is kept where its document is too large');
 SELECT catalogue.cache_reset() \g /dev/null
-SELECT count(*) FROM cached_lookups_json(NULL, :'version') \g /dev/null
-SELECT count(*) FROM cached_lookups_json(NULL, :'version') \g /dev/null
+SELECT count(*) FROM cached_lookups_json(known_version => :'version') \g /dev/null
+SELECT count(*) FROM cached_lookups_json(known_version => :'version') \g /dev/null
 SELECT results_eq('SELECT form, hits FROM catalogue.cache_stats WHERE schema_name IS NOT NULL', $$VALUES ('version', 1::bigint)$$,
 	'... and where a document was asked for');
-SELECT is((SELECT version FROM cached_lookups_json(NULL, 'another')), :'version', 'a document for who knows another version');
+SELECT is((SELECT version FROM cached_lookups_json(known_version => 'another')), :'version', 'a document for who knows another version');
 RESET catalogue.cache_size;
 SELECT count(*) FROM cached_lookups_json() \g /dev/null
 SELECT is(d.version, lookups_version(), 'a version and its document') FROM cached_lookups_json() AS d;
