@@ -16,6 +16,9 @@
  * its statements (REPEATABLE READ and up), bypasses the cache, as does a caller to
  * whom row-level security applies.
  *
+ * Worth.  Where what is kept for a scope is invalidated again and again before it is
+ * asked for, the cache steps aside for a while (history.c).
+ *
  * Memory.  Entries and their bound are entries.c's.  A pin belongs to a memory context
  * of the caller's, whose reset releases it, so that no ERROR leaves one behind.  What
  * is known of tables counts against the bound, and is dropped when it takes too much.
@@ -24,6 +27,7 @@
 
 #include "lookups/document.h"
 #include "lookups/entries.h"
+#include "lookups/history.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -48,6 +52,7 @@ static LookupEntry *load_entry(const LookupRequest *request, const char **cache)
 static LookupEntry *read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot);
 static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
 static LookupTables *find_tables(const Attachment *attachment);
+static void note_change(LookupTables *tables);
 static void add_tables(LookupTables *tables);
 static void drop_tables(LookupTables *tables);
 static void drop_all_tables(void);
@@ -143,12 +148,13 @@ catalogue_get_lookup_cache_stats(LookupCacheStats *stats)
 	stats->entries = catalogue_describe_entries();
 }
 
-/* Drops all entries and sets the counts to zero. */
+/* Drops all entries, sets the counts to zero and forgets what was worth while. */
 void
 catalogue_reset_lookup_cache(void)
 {
 	catalogue_drop_all_entries();
 	memset(&catalogue_lookup_counts, 0, sizeof(catalogue_lookup_counts));
+	catalogue_forget_histories();
 }
 
 /*
@@ -208,6 +214,7 @@ load_entry(const LookupRequest *request, const char **cache)
 	CachedPin  *pin = MemoryContextAlloc(cxt, sizeof(CachedPin));
 	LookupTables *tables;
 	Snapshot	snapshot = request->snapshot;
+	LookupKey	key = request_key(request);
 	uint64		renewals;
 	LookupEntry *entry;
 
@@ -218,7 +225,8 @@ load_entry(const LookupRequest *request, const char **cache)
 		snapshot = RegisterSnapshot(catalogue_newest_snapshot());
 
 	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
-		!catalogue_lookups_unchanged_since(tables, snapshot))
+		!catalogue_lookups_unchanged_since(tables, snapshot) ||
+		catalogue_steps_aside(&key, tables->renewals))
 	{
 		catalogue_lookup_counts.bypasses++;
 		*cache = "bypass";
@@ -236,7 +244,10 @@ load_entry(const LookupRequest *request, const char **cache)
 		 */
 		if (tables->renewals != renewals || !catalogue_lookup_tables_current(tables) ||
 			!may_use_cache(request))
+		{
 			catalogue_lookup_counts.discarded_loads++;
+			catalogue_note_change(&key, false, renewals);
+		}
 		else if (!catalogue_row_security_applies(request->attachment, request->role))
 		{
 			if (request->form == LOOKUP_DOCUMENT)
@@ -323,6 +334,7 @@ find_tables(const Attachment *attachment)
 
 	if (catalogue_lookup_tables_current(tables))
 		return tables;
+	note_change(tables);
 	catalogue_lookup_counts.invalidations += catalogue_drop_entries_of(tables);
 	if (!catalogue_is_current(tables->base.dependencies))
 	{
@@ -332,6 +344,20 @@ find_tables(const Attachment *attachment)
 	catalogue_renew_lookup_tables(tables);
 
 	return tables;
+}
+
+/* Notes whether what was read from the tables before they changed has been of use. */
+static void
+note_change(LookupTables *tables)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &tables->entries)
+	{
+		const LookupEntry *entry = dlist_container(LookupEntry, of_tables, iter.cur);
+
+		catalogue_note_change(&entry->key, entry->hits > 0, tables->renewals);
+	}
 }
 
 /* Lets later calls find what is known of an attachment's tables. */
