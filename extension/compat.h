@@ -136,6 +136,22 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 	get_eclass_for_sort_expr(root, expr, NULL, opfamilies, opcintype, collation, sortref, rel, create)
 #endif
 
+/* 17: shared memory by name, without preloading.  19: its initialisation has an argument. */
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
+#endif
+#if PG_VERSION_NUM >= 190000
+#define CATALOGUE_SEGMENT_ARG , void *arg
+#define catalogue_named_segment(name, size, init, found) \
+	GetNamedDSMSegment(name, size, init, found, NULL)
+#elif PG_VERSION_NUM >= 170000
+#define CATALOGUE_SEGMENT_ARG
+#define catalogue_named_segment(name, size, init, found) GetNamedDSMSegment(name, size, init, found)
+#else
+#define CATALOGUE_SEGMENT_ARG
+#define catalogue_named_segment(name, size, init, found) ((void) (init), (void) (found), NULL)
+#endif
+
 /* 18: orders are known by how values compare, not by a B-tree's strategy. */
 #if PG_VERSION_NUM < 180000
 #include "access/stratnum.h"

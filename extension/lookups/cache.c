@@ -28,6 +28,7 @@
 #include "lookups/document.h"
 #include "lookups/entries.h"
 #include "lookups/history.h"
+#include "lookups/shared_counts.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -153,7 +154,7 @@ void
 catalogue_reset_lookup_cache(void)
 {
 	catalogue_drop_all_entries();
-	memset(&catalogue_lookup_counts, 0, sizeof(catalogue_lookup_counts));
+	catalogue_reset_counts();
 	catalogue_forget_histories();
 }
 

@@ -16,6 +16,8 @@
  */
 #include "lookups/entries.h"
 
+#include "lookups/shared_counts.h"
+
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -59,11 +61,12 @@ catalogue_lookup_entries_init(void)
 void
 catalogue_create_entries(void)
 {
-	MemoryContext cxt =
-		AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
-	MemoryContext child_cxt =
-		AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
+	MemoryContext cxt;
+	MemoryContext child_cxt;
 
+	catalogue_attach_shared_counts();
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookups", ALLOCSET_SMALL_SIZES);
+	child_cxt = AllocSetContextCreate(cxt, "catalogue lookup index", ALLOCSET_SMALL_SIZES);
 	buckets = MemoryContextAllocZero(child_cxt, MIN_BUCKETS * sizeof(LookupEntry *));
 	nbuckets = MIN_BUCKETS;
 
@@ -318,10 +321,12 @@ at_transaction_end(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 			keep_uncommitted();
+			catalogue_share_counts();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			drop_uncommitted();
+			catalogue_share_counts();
 			break;
 		default:
 			break;

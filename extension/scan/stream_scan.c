@@ -47,6 +47,7 @@
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
+#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
@@ -62,6 +63,7 @@ typedef struct StreamScanState
 	int			nargs;			/* of the source; what follows is a LIMIT's */
 	TupleSource *source;
 	bool		is_open;
+	FmgrInfo   *tracked;		/* NULL where calls are not tracked */
 } StreamScanState;
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
@@ -79,8 +81,10 @@ static void rescan_stream_scan(CustomScanState *node);
 static void end_stream_scan(CustomScanState *node);
 static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainState *es);
 
+static FmgrInfo *tracked_function(Oid funcid);
 static void check_columns(TupleDesc tupdesc, List *custom_scan_tlist);
 static TupleTableSlot *next_row(ScanState *ss);
+static TupleTableSlot *next_row_tracked(StreamScanState *state, TupleTableSlot *slot);
 static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
 static void open_source(StreamScanState *state);
 
@@ -301,6 +305,7 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
 
 	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
+	state->tracked = tracked_function(state->funcid);
 	state->nargs = list_length(cscan->custom_exprs) - linitial_int(lthird(cscan->custom_private));
 
 	foreach(lc, cscan->custom_scan_tlist)
@@ -314,6 +319,20 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	state->source = state->methods->begin(state->funcid, cscan->custom_exprs, estate->es_snapshot,
 										  columns, ncolumns, lfourth(cscan->custom_private));
 	check_columns(state->source->tupdesc, cscan->custom_scan_tlist);
+}
+
+/* The function as its statistics want it, where track_functions asks for C functions. */
+static FmgrInfo *
+tracked_function(Oid funcid)
+{
+	FmgrInfo   *function;
+
+	if (pgstat_track_functions <= TRACK_FUNC_PL)
+		return NULL;
+	function = palloc0(sizeof(FmgrInfo));
+	fmgr_info(funcid, function);
+
+	return function;
 }
 
 /*
@@ -356,11 +375,31 @@ next_row(ScanState *ss)
 {
 	StreamScanState *state = (StreamScanState *) ss;
 
+	if (state->tracked != NULL)
+		return next_row_tracked(state, ss->ss_ScanTupleSlot);
 	if (!state->is_open)
 		open_source(state);
 	state->methods->next(state->source, ss->ss_ScanTupleSlot);
 
 	return ss->ss_ScanTupleSlot;
+}
+
+/* The next row, with what the function's statistics say; opening it counts as the call. */
+static TupleTableSlot *
+next_row_tracked(StreamScanState *state, TupleTableSlot *slot)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	PgStat_FunctionCallUsage usage;
+	bool		opens = !state->is_open;
+
+	fcinfo->flinfo = state->tracked;
+	pgstat_init_function_usage(fcinfo, &usage);
+	if (opens)
+		open_source(state);
+	state->methods->next(state->source, slot);
+	pgstat_end_function_usage(&usage, opens);
+
+	return slot;
 }
 
 /* Not reached: row marks refer to the whole row, for which there is no such node. */

@@ -26,6 +26,16 @@ COMMENT ON VIEW catalogue.cache_stats IS 'lookup cache of this session: its tota
 COMMENT ON FUNCTION catalogue.cache_stats() IS 'rows of the view catalogue.cache_stats';
 GRANT SELECT ON catalogue.cache_stats TO PUBLIC;
 
+-- One row; before PostgreSQL 17, an error that says so.
+CREATE FUNCTION catalogue.cache_stats_all()
+	RETURNS TABLE (hits bigint, misses bigint, invalidations bigint, expiries bigint, evictions bigint,
+		bypasses bigint, discarded_loads bigint, hit_rate double precision, since timestamptz)
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'catalogue_cache_stats_all';
+COMMENT ON FUNCTION catalogue.cache_stats_all() IS 'row of the view catalogue.cache_stats_all';
+CREATE VIEW catalogue.cache_stats_all AS SELECT * FROM catalogue.cache_stats_all();
+COMMENT ON VIEW catalogue.cache_stats_all IS 'lookup caches of all sessions of the server: their totals since it started (PostgreSQL 17 and later)';
+GRANT SELECT ON catalogue.cache_stats_all TO PUBLIC;
+
 CREATE FUNCTION catalogue.cache_reset() RETURNS void
 	LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'catalogue_cache_reset';
 COMMENT ON FUNCTION catalogue.cache_reset() IS 'empties the lookup cache of this session and sets its totals to zero';
