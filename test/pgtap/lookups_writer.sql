@@ -37,9 +37,9 @@ CREATE FUNCTION pg_temp.seen() RETURNS text LANGUAGE sql AS $$SELECT string_agg(
 
 CALL pg_temp.write_and_call('SELECT count(*) FROM app.cached_lookups()', 7);
 SELECT is(pg_temp.seen(), 'miss miss miss miss bypass bypass bypass', 'a change before each call: the cache steps aside');
-SELECT is((SELECT nom FROM app.cached_lookups() WHERE id = 'l'), (SELECT nom FROM filieres WHERE id = 'l'), '... and answers right');
+SELECT is((SELECT nom FROM app.cached_lookups() WHERE id = 'l'), (SELECT nom::text FROM filieres WHERE id = 'l'), '... and answers right');
 SELECT is(pg_temp.what('SELECT count(*) FROM app.cached_lookups()'), 'hit', 'what it had read after two calls without a change is kept');
-SELECT is((SELECT nom FROM app.cached_lookups() WHERE id = 'l'), (SELECT nom FROM filieres WHERE id = 'l'), '... and right');
+SELECT is((SELECT nom FROM app.cached_lookups() WHERE id = 'l'), (SELECT nom::text FROM filieres WHERE id = 'l'), '... and right');
 CALL pg_temp.write_and_call('SELECT count(*) FROM app.cached_lookups()', 3);
 SELECT is(pg_temp.seen(), 'miss miss miss', 'after a hit, it does not at once');
 
