@@ -16,7 +16,7 @@
  * its statements (REPEATABLE READ and up), bypasses the cache, as does a caller to
  * whom row-level security applies.
  *
- * Worth.  Where what is kept for a scope is invalidated again and again before it is
+ * Worth.  A call that asks for a part only may read just that.  Where what is kept for a scope is invalidated again and again before it is
  * asked for, the cache steps aside for a while (history.c).
  *
  * Memory.  Entries and their bound are entries.c's.  A pin belongs to a memory context
@@ -28,6 +28,7 @@
 #include "lookups/document.h"
 #include "lookups/entries.h"
 #include "lookups/history.h"
+#include "lookups/reading_plan.h"
 #include "lookups/shared_counts.h"
 
 #include "access/xact.h"
@@ -49,12 +50,14 @@ static Size tables_bytes = 0;	/* of what is known of tables */
 
 static bool may_use_cache(const LookupRequest *request);
 static LookupEntry *find_usable_entry(const LookupRequest *request);
-static LookupEntry *load_entry(const LookupRequest *request, const char **cache);
+static LookupEntry *load_entry(const LookupRequest *request, LookupPin *pin);
+static LookupEntry *read_whole(const LookupRequest *request, LookupTables *tables, Snapshot snapshot);
 static LookupEntry *read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot);
 static LookupTables *lock_tables(const LookupRequest *request, CachedPin *pin);
 static LookupTables *find_tables(const Attachment *attachment);
 static void note_change(LookupTables *tables);
 static void add_tables(LookupTables *tables);
+static void count_tables_bytes(LookupTables *tables);
 static void drop_tables(LookupTables *tables);
 static void drop_all_tables(void);
 static void keep_entry(LookupEntry *entry, LookupTables *tables);
@@ -93,15 +96,16 @@ catalogue_pin_lookups(LookupPin *pin, const LookupRequest *request)
 	LookupEntry *entry = (LookupEntry *) pin->base.thing;
 	LookupKey	key = request_key(request);
 
-	if (entry != NULL && catalogue_same_key(&entry->key, &key))
+	if (entry != NULL && !pin->is_part && catalogue_same_key(&entry->key, &key))
 		return;
 
 	catalogue_unpin_lookups(pin);
+	pin->is_part = false;
 	entry = find_usable_entry(request);
 	if (entry != NULL)
 		pin->cache = "hit";
 	else
-		entry = load_entry(request, &pin->cache);
+		entry = load_entry(request, pin);
 
 	/*
 	 * From here on nothing can fail; what is not published is freed by its
@@ -208,7 +212,7 @@ find_usable_entry(const LookupRequest *request)
  * seen by it, so these are read under the newest one.
  */
 static LookupEntry *
-load_entry(const LookupRequest *request, const char **cache)
+load_entry(const LookupRequest *request, LookupPin *lookup_pin)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue lookup load",
 											  ALLOCSET_SMALL_SIZES);
@@ -217,6 +221,7 @@ load_entry(const LookupRequest *request, const char **cache)
 	Snapshot	snapshot = request->snapshot;
 	LookupKey	key = request_key(request);
 	uint64		renewals;
+	bool		keeps;
 	LookupEntry *entry;
 
 	catalogue_init_pin(pin, cxt);
@@ -225,19 +230,29 @@ load_entry(const LookupRequest *request, const char **cache)
 	if (!IsolationUsesXactSnapshot() && catalogue_lookups_rewritten_since(tables, snapshot))
 		snapshot = RegisterSnapshot(catalogue_newest_snapshot());
 
-	if (!may_use_cache(request) || !tables->cacheable || catalogue_wrote_lookups(tables) ||
-		!catalogue_lookups_unchanged_since(tables, snapshot) ||
-		catalogue_steps_aside(&key, tables->renewals))
+	keeps = may_use_cache(request) && tables->cacheable && !catalogue_wrote_lookups(tables) &&
+		catalogue_lookups_unchanged_since(tables, snapshot);
+
+	if (catalogue_can_read_part(request, tables) &&
+		catalogue_prefers_part(&key, renewals, keeps, lookup_pin->spent))
 	{
 		catalogue_lookup_counts.bypasses++;
-		*cache = "bypass";
+		lookup_pin->cache = "bypass";
+		lookup_pin->is_part = true;
 		entry = read_entry(request, tables, snapshot);
+		lookup_pin->spent += catalogue_note_part(&key, renewals, entry->content->nrows);
+	}
+	else if (!keeps || (request->part == NULL && catalogue_steps_aside(&key, renewals)))
+	{
+		catalogue_lookup_counts.bypasses++;
+		lookup_pin->cache = "bypass";
+		entry = read_whole(request, tables, snapshot);
 	}
 	else
 	{
 		catalogue_lookup_counts.misses++;
-		*cache = "miss";
-		entry = read_entry(request, tables, snapshot);
+		lookup_pin->cache = "miss";
+		entry = read_whole(request, tables, snapshot);
 
 		/*
 		 * A call nested in the load (by an output function, say) may have
@@ -263,6 +278,20 @@ load_entry(const LookupRequest *request, const char **cache)
 	return entry;
 }
 
+/* Reads all of a request's scope, whatever part of it is asked for. */
+static LookupEntry *
+read_whole(const LookupRequest *request, LookupTables *tables, Snapshot snapshot)
+{
+	LookupRequest whole = *request;
+	LookupEntry *entry;
+
+	whole.part = NULL;
+	entry = read_entry(&whole, tables, snapshot);
+	catalogue_note_size(&entry->key, entry->content->nrows, entry->bytes);
+
+	return entry;
+}
+
 /* Reads an entry that is neither published nor pinned, below the current memory context. */
 static LookupEntry *
 read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot)
@@ -283,6 +312,7 @@ read_entry(const LookupRequest *request, LookupTables *tables, Snapshot snapshot
 	entry->uncommitted = TransactionIdIsValid(GetTopTransactionIdIfAny());
 	INSTR_TIME_SET_CURRENT(entry->loaded_at);
 	entry->content = catalogue_read_lookups(request, tables, snapshot, entry->base.cxt);
+	count_tables_bytes(tables);
 	entry->bytes = MemoryContextMemAllocated(entry->base.cxt, false);
 
 	return entry;
@@ -386,9 +416,21 @@ add_tables(LookupTables *tables)
 
 	slot->tables = tables;
 	tables->base.dropped = false;
-	tables->bytes = MemoryContextMemAllocated(tables->base.cxt, true);
-	tables_bytes += tables->bytes;
+	tables->bytes = 0;
+	count_tables_bytes(tables);
 	catalogue_count_index_bytes();
+}
+
+/* Counts the memory that what is known of tables takes, which later calls may find. */
+static void
+count_tables_bytes(LookupTables *tables)
+{
+	Size		bytes = MemoryContextMemAllocated(tables->base.cxt, true);
+
+	if (tables->base.dropped)
+		return;
+	tables_bytes += bytes - tables->bytes;
+	tables->bytes = bytes;
 }
 
 /* Forgets tables that later calls could find, and what was read from them. */

@@ -19,6 +19,9 @@ typedef struct LookupPin
 {
 	CachedPin	base;
 	const LookupContent *content;	/* NULL while nothing is pinned */
+	bool		is_part;		/* it is no more than the part that was asked
+								 * for */
+	uint64		spent;			/* on parts, as history.c counts */
 	const char *cache;			/* "hit", "miss" or "bypass"; NULL before the
 								 * first use */
 } LookupPin;

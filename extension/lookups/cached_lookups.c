@@ -12,6 +12,7 @@
 #include "lookups/cache.h"
 #include "lookups/call.h"
 #include "lookups/conditions.h"
+#include "lookups/reading_plan.h"
 #include "lookups/statistics.h"
 #include "scan/tuple_source.h"
 
@@ -67,6 +68,8 @@ static LookupSource *begin_source(Oid funcid, const List *args, const TupleSourc
 static void open_rows(TupleSource *base, const NullableDatum *args, int nargs);
 static void find_rows_with_id(LookupSource *source, const text *id, const text *kind);
 static void open_document(TupleSource *base, const NullableDatum *args, int nargs);
+static bool pin_rows(LookupSource *source, const NullableDatum *universite, const text *kind,
+					 const text *id);
 static void pin_content(LookupSource *source, LookupForm form, const NullableDatum *universite);
 static bool is_known_version(LookupSource *source, const NullableDatum *universite,
 							 const text *known);
@@ -265,25 +268,32 @@ open_rows(TupleSource *base, const NullableDatum *args, int nargs)
 	LookupSource *source = (LookupSource *) base;
 	int			taken = 0;
 	const text *kind = NULL;
+	const text *id = NULL;
 	const LookupContent *content;
 
 	/* A call that is not answered by a plan node has no conditions. */
 	if (nargs > ROWS_ARG_TAKEN)
 		taken = DatumGetInt32(args[ROWS_ARG_TAKEN].value);
-	source->by_id = (taken & TAKEN_ID) != 0;
+	source->by_id = false;
 	source->position = source->end = 0;
 	if (((taken & TAKEN_KIND) && args[ROWS_ARG_KIND].isnull) ||
 		((taken & TAKEN_ID) && args[ROWS_ARG_ID].isnull) ||
 		catalogue_asks_for_nothing(&source->call, &args[ARG_UNIVERSITE]))
 		return;
 
-	pin_content(source, LOOKUP_ROWS, &args[ARG_UNIVERSITE]);
-	content = source->content;
-	source->end = content->nrows;
 	if (taken & TAKEN_KIND)
 		kind = DatumGetTextPP(args[ROWS_ARG_KIND].value);
-	if (source->by_id)
-		find_rows_with_id(source, DatumGetTextPP(args[ROWS_ARG_ID].value), kind);
+	if (taken & TAKEN_ID)
+		id = DatumGetTextPP(args[ROWS_ARG_ID].value);
+	if (!pin_rows(source, &args[ARG_UNIVERSITE], kind, id))
+		return;
+
+	content = source->content;
+	source->end = content->nrows;
+	if (source->pin.is_part)
+		return;
+	if (id != NULL)
+		find_rows_with_id(source, id, kind);
 	else if (kind != NULL)
 		catalogue_find_kind(content, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind), &source->position,
 							&source->end);
@@ -312,6 +322,7 @@ find_rows_with_id(LookupSource *source, const text *id, const text *kind)
 		}
 		source->rows_by_id[n++] = row - 1;
 	}
+	source->by_id = true;
 	source->end = n;
 }
 
@@ -336,6 +347,29 @@ open_document(TupleSource *base, const NullableDatum *args, int nargs)
 		pfree(version);
 	source->position = 0;
 	source->end = is_known ? 0 : 1;
+}
+
+/*
+ * Pins rows among which are those of a kind and with an id, where these are not NULL;
+ * false if there can be none.
+ */
+static bool
+pin_rows(LookupSource *source, const NullableDatum *universite, const text *kind, const text *id)
+{
+	LookupRequest request;
+	LookupPart	part;
+
+	catalogue_make_lookup_request(&source->call, LOOKUP_ROWS, universite, &request);
+	if (kind != NULL)
+	{
+		if (!catalogue_find_part(&request, kind, id, &part))
+			return false;
+		request.part = &part;
+	}
+	catalogue_pin_lookups(&source->pin, &request);
+	source->content = source->pin.content;
+
+	return true;
 }
 
 /* Pins what a call with this university returns. */

@@ -148,6 +148,7 @@ catalogue_make_lookup_request(const LookupCall *call, LookupForm form,
 	request->row_security = call->row_security;
 	request->snapshot = call->snapshot;
 	request->form = form;
+	request->part = NULL;
 	memset(scope, 0, sizeof(LookupScope));
 	if (call->everything)
 		return;

@@ -60,6 +60,39 @@ catalogue_column_text(Oid relid, const char *column, Dependencies *dependencies)
 }
 
 /*
+ * The type by which rows whose column has a given text can be searched: text, if the
+ * column's value is that text byte by byte; its own, if each value has one text that is
+ * easily told; InvalidOid for all others.  The caller has asked catalogue_column_text(),
+ * which registers what this depends on.
+ */
+Oid
+catalogue_searched_type(Oid relid, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relid, column);
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Oid			function;
+
+	if (attnum == InvalidAttrNumber)
+		return InvalidOid;
+	get_atttypetypmodcoll(relid, attnum, &type, &typmod, &collation);
+	type = getBaseType(type);
+
+	switch (find_coercion_pathway(TEXTOID, type, COERCION_EXPLICIT, &function))
+	{
+		case COERCION_PATH_RELABELTYPE:
+			return (type == TEXTOID || type == VARCHAROID) &&
+				get_collation_isdeterministic(collation) ? TEXTOID : InvalidOid;
+		case COERCION_PATH_COERCEVIAIO:
+			return type == INT2OID || type == INT4OID || type == INT8OID || type == UUIDOID
+				? type : InvalidOid;
+		default:
+			return InvalidOid;
+	}
+}
+
+/*
  * Sets what texts depend on, as the server does for a dump.  To be undone by
  * AtEOXact_GUC() with the nesting level that is returned; after an ERROR the end of
  * the (sub)transaction does that.

@@ -16,6 +16,7 @@ typedef enum ColumnText
 } ColumnText;
 
 extern ColumnText catalogue_column_text(Oid relid, const char *column, Dependencies *dependencies);
+extern Oid	catalogue_searched_type(Oid relid, const char *column);
 extern int	catalogue_fix_text_settings(void);
 
 #endif							/* CATALOGUE_LOOKUPS_COLUMN_TEXT_H */

@@ -2,10 +2,9 @@
  * content.c
  *		Reads the lookup tables into content that the cache can keep.
  *
- * One query reads them all, as the role that began the call and under one
- * snapshot, so that the server itself applies every rule that holds for a plain
- * SELECT.  It names only the columns that the mapping binds: a wide one, such as
- * a logo, is never read.
+ * One query reads them all (reading_plan.c), as the role that began the call and
+ * under one snapshot, so that the server itself applies every rule that holds for a
+ * plain SELECT.
  *
  * The rows are put in order when all have been read (row_order.c).
  *
@@ -17,8 +16,8 @@
 
 #include "lookups/column_text.h"
 #include "lookups/document.h"
+#include "lookups/reading_plan.h"
 #include "lookups/row_order.h"
-#include "names.h"
 #include "query.h"
 #include "rights.h"
 
@@ -31,17 +30,6 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
-
-/* Columns of the query's result. */
-enum
-{
-	QUERY_ORDINAL,
-	QUERY_ID,
-	QUERY_CODE,
-	QUERY_NOM,
-	QUERY_PARENT_ID,
-	QUERY_NATTS
-};
 
 /* Takes the query's rows. */
 typedef struct RowReceiver
@@ -57,10 +45,6 @@ typedef struct RowReceiver
 static uint64 end_of_kind(const LookupContent *content, uint64 row);
 static void execute_query(RowReceiver *receiver, const LookupRequest *request,
 						  LookupTables *tables, Snapshot snapshot);
-static SPIPlanPtr reading_plan(const LookupRequest *request, LookupTables *tables);
-static char *lookup_query(const LookupRequest *request);
-static void append_scope(StringInfo query, const List *lookups, int depth);
-static const char *scope_operator(const LookupBinding *lookup);
 static void init_receiver(RowReceiver *receiver, const Attachment *attachment);
 static void start_rows(DestReceiver *self, int operation, TupleDesc tupdesc);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
@@ -172,10 +156,7 @@ static void
 execute_query(RowReceiver *receiver, const LookupRequest *request, LookupTables *tables,
 			  Snapshot snapshot)
 {
-	const NullableDatum scope = {.value = request->scope.value};
 	SPIExecuteOptions options = {
-		.params = catalogue_make_params(OidIsValid(request->scope.type) ? 1 : 0,
-										&request->scope.type, &scope),
 		.read_only = true,
 		.dest = &receiver->pub,
 	};
@@ -184,114 +165,11 @@ execute_query(RowReceiver *receiver, const LookupRequest *request, LookupTables 
 	PushActiveSnapshot(snapshot);
 	SPI_connect();
 	catalogue_switch_to_role(request->role, &saved);
-	catalogue_execute_plan(reading_plan(request, tables), &options);
+	if (catalogue_make_reading_params(request, tables, &options.params))
+		catalogue_execute_plan(catalogue_reading_plan(request, tables), &options);
 	catalogue_restore_user(&saved);
 	SPI_finish();
 	PopActiveSnapshot();
-}
-
-/*
- * The plan of the query that reads the tables, kept with what is known of them: rows
- * that change do not change it.  The caller has these pinned while it runs.
- */
-static SPIPlanPtr
-reading_plan(const LookupRequest *request, LookupTables *tables)
-{
-	Oid			type = request->scope.type;
-
-	if (!OidIsValid(type))
-	{
-		if (tables->read_all == NULL)
-			tables->read_all =
-				catalogue_prepare(tables->base.cxt, lookup_query(request), 0, NULL, 0);
-		return tables->read_all;
-	}
-
-	if (tables->read_scope == NULL || tables->scope_type != type)
-	{
-		tables->read_scope =
-			catalogue_prepare(tables->base.cxt, lookup_query(request), 1, &type, 0);
-		tables->scope_type = type;
-	}
-	return tables->read_scope;
-}
-
-/*
- * The query that reads the tables, in no order; with a scope, $1 is the university's id.
- */
-static char *
-lookup_query(const LookupRequest *request)
-{
-	const List *lookups = request->attachment->lookups;
-	StringInfoData query;
-
-	initStringInfo(&query);
-	for (int i = 0; i < list_length(lookups); i++)
-	{
-		const LookupBinding *lookup = list_nth(lookups, i);
-
-		/* Rows without a parent_id belong to no university. */
-		if (OidIsValid(request->scope.type) && i > 0 && lookup->parent == NULL)
-			break;
-
-		if (i > 0)
-			appendStringInfoString(&query, " UNION ALL ");
-		appendStringInfo(&query,
-						 "SELECT %d, CAST(t%d.%s AS pg_catalog.text),"
-						 " CAST(t%d.%s AS pg_catalog.text), CAST(t%d.%s AS pg_catalog.text), ",
-						 i, i, quote_identifier(lookup->id), i, quote_identifier(lookup->code), i,
-						 quote_identifier(lookup->nom));
-		if (lookup->parent == NULL)
-			appendStringInfoString(&query, "CAST(NULL AS pg_catalog.text)");
-		else
-			appendStringInfo(&query, "CAST(t%d.%s AS pg_catalog.text)", i,
-							 quote_identifier(lookup->parent));
-		appendStringInfo(&query, " FROM %s AS t%d",
-						 catalogue_qualified_relation_name(lookup->relid), i);
-		if (OidIsValid(request->scope.type))
-			append_scope(&query, lookups, i);
-	}
-
-	return query.data;
-}
-
-/* The condition that a row of the lookup at this depth is the university's. */
-static void
-append_scope(StringInfo query, const List *lookups, int depth)
-{
-	const LookupBinding *lookup = list_nth(lookups, depth);
-	const LookupBinding *above;
-
-	if (depth == 0)
-	{
-		appendStringInfo(query, " WHERE t0.%s %s $1", quote_identifier(lookup->id),
-						 scope_operator(lookup));
-		return;
-	}
-
-	above = list_nth(lookups, depth - 1);
-	appendStringInfo(query, " WHERE t%d.%s %s ANY (SELECT t%d.%s FROM %s AS t%d", depth,
-					 quote_identifier(lookup->parent), scope_operator(above), depth - 1,
-					 quote_identifier(above->id), catalogue_qualified_relation_name(above->relid),
-					 depth - 1);
-	append_scope(query, lookups, depth - 1);
-	appendStringInfoChar(query, ')');
-}
-
-/* OPERATOR(schema.=) for the id of a lookup, whatever the search path. */
-static const char *
-scope_operator(const LookupBinding *lookup)
-{
-	AttrNumber	attnum = catalogue_column_number(lookup->relid, lookup->id);
-	TypeCacheEntry *type = lookup_type_cache(get_atttype(lookup->relid, attnum), TYPECACHE_EQ_OPR);
-
-	if (!OidIsValid(type->eq_opr))
-		ereport(ERROR,
-				errcode(ERRCODE_UNDEFINED_FUNCTION),
-				errmsg("could not identify an equality operator for type %s",
-					   format_type_be(type->type_id)));
-
-	return catalogue_operator_name(type->eq_opr);
 }
 
 /* Starts with no rows, and with the kinds of the attachment as the first values. */

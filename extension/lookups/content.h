@@ -25,6 +25,13 @@ typedef struct LookupScope
 	Size		length;
 } LookupScope;
 
+/* One kind, or its rows with one id. */
+typedef struct LookupPart
+{
+	int			depth;			/* of the kind in the tree */
+	const text *id;				/* NULL for the whole kind */
+} LookupPart;
+
 /* What a call asks for. */
 typedef struct LookupRequest
 {
@@ -34,6 +41,7 @@ typedef struct LookupRequest
 	Snapshot	snapshot;		/* of the call's statement */
 	LookupForm	form;
 	LookupScope scope;
+	const LookupPart *part;		/* what is enough of LOOKUP_ROWS; NULL: all */
 } LookupRequest;
 
 /*

@@ -213,10 +213,17 @@ read_tables(CachedThing *thing, void *arg)
 	catalogue_depend_on_relation(thing->dependencies, catalogue_config_relid());
 	tables->purges = attachment->professor_purges;
 	tables->cacheable = true;
+	tables->plans = NULL;
+	tables->id_types =
+		MemoryContextAlloc(thing->cxt, list_length(attachment->lookups) * sizeof(Oid));
 	foreach(lc, attachment->lookups)
 	{
-		relids = list_concat_unique_oid(relids, lock_table(attachment, lfirst(lc), tables));
-		look_at_texts(lfirst(lc), tables);
+		const LookupBinding *lookup = lfirst(lc);
+
+		relids = list_concat_unique_oid(relids, lock_table(attachment, lookup, tables));
+		look_at_texts(lookup, tables);
+		tables->id_types[foreach_current_index(lc)] =
+			catalogue_searched_type(lookup->relid, lookup->id);
 	}
 
 	tables->nrelids = 0;

@@ -33,9 +33,10 @@ typedef struct LookupTables
 	bool		cacheable;		/* whether every change of content is
 								 * announced */
 	bool		fix_settings;	/* whether texts depend on settings */
-	SPIPlanPtr	read_all;		/* plans of their reading, once used */
-	SPIPlanPtr	read_scope;
-	Oid			scope_type;		/* of the latter's parameter */
+	Oid		   *id_types;		/* by which the ids of each kind can be
+								 * searched; InvalidOid: not */
+	struct LookupPlan *plans;	/* of their reading, once used:
+								 * reading_plan.c's */
 	MemoryContext changes_cxt;
 	Dependencies *changes;		/* on announcements of changed rows */
 	SnapshotPosition since;		/* the content has not changed since this */
