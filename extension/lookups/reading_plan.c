@@ -23,7 +23,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
-#include "utils/uuid.h"
 
 typedef struct LookupPlan
 {
