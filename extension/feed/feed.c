@@ -261,7 +261,10 @@ catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere, int
 					  const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	const Oid	types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	const NullableDatum limit = {.value = Int64GetDatum(n), .isnull = n == ALL_CHAPTERS};
+	const NullableDatum limit = {
+		.value = Int64GetDatum(n),
+		.isnull = n == ALL_CHAPTERS,
+	};
 	const NullableDatum values[] = {*filiere, limit, *before_at, *before_id};
 
 	return catalogue_make_params(lengthof(types), types, values);
