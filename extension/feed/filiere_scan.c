@@ -66,6 +66,8 @@ struct ScanPool
 };
 
 static int	max_open_scans(int nscans);
+static void set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets);
+static bool next_of_target(ScanPool *pool, FiliereScan *filiere);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
 static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
 								int nkeys);
@@ -124,21 +126,50 @@ max_open_scans(int nscans)
 	return Max(Min(Min(nscans, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
 }
 
-/* Begins to read a filière of a target at the page's position. */
+/* Begins to read a filière of a run of targets at the page's position. */
 void
-catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value, ScanTarget *target)
+catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
+							const PrunedTarget *run, int ntargets)
 {
 	MemSet(filiere, 0, sizeof(FiliereScan));
 	filiere->filiere = value;
-	filiere->target = target;
+	set_run(pool, filiere, run, ntargets);
 	filiere->range = pool->position->first_range;
 	filiere->after_at = pool->position->before_at;
 	filiere->after_id = pool->position->before_id;
 }
 
-/* Makes a filière's next row its current one; false when all its key ranges are read. */
+static void
+set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets)
+{
+	filiere->target = &pool->targets->targets[run->number];
+	filiere->dated = run->dated;
+	filiere->older = run + 1;
+	filiere->nolder = ntargets - 1;
+}
+
+/* Makes a filière's next row its current one; false when all its targets are read. */
 bool
 catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
+{
+	while (!next_of_target(pool, filiere))
+	{
+		release(filiere);
+		free_place(pool, filiere);
+		if (filiere->nolder == 0)
+			return false;
+
+		/* All that is there is behind the page's position. */
+		set_run(pool, filiere, filiere->older, filiere->nolder);
+		filiere->range = KEY_RANGE_NEWEST;
+	}
+
+	return true;
+}
+
+/* The same in its current target; false when all its key ranges there are read. */
+static bool
+next_of_target(ScanPool *pool, FiliereScan *filiere)
 {
 	while (filiere->range != KEY_RANGE_END)
 	{
@@ -153,11 +184,9 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 			return true;
 		}
 		open->current = NULL;
-		filiere->range = catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
+		filiere->range = filiere->dated ? KEY_RANGE_END
+			: catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
 	}
-
-	release(filiere);
-	free_place(pool, filiere);
 
 	return false;
 }

@@ -26,6 +26,7 @@
 
 static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
 							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
+static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
 static bool is_heap(Oid relid);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
@@ -36,8 +37,8 @@ static Datum equal_text(PG_FUNCTION_ARGS);
 
 /*
  * Looks into the reference query's plan, below its Limit, for indexes that can be
- * streamed from.  Returns NULL and sets the targets if all of it is such, else the
- * reason for EXPLAIN.
+ * streamed from.  Returns NULL and sets the targets, by their tables' OIDs, if all of
+ * it is such, else the reason for EXPLAIN.
  */
 const char *
 catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
@@ -66,8 +67,19 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
 	}
 	if (not_streamed != NULL)
 		*ntargets = 0;
+	qsort(*targets, *ntargets, sizeof(IndexTarget), compare_targets);
 
 	return not_streamed;
+}
+
+/* qsort comparator: by the tables' OIDs. */
+static int
+compare_targets(const void *a, const void *b)
+{
+	Oid			relid_a = ((const IndexTarget *) a)->relid;
+	Oid			relid_b = ((const IndexTarget *) b)->relid;
+
+	return relid_a < relid_b ? -1 : relid_a > relid_b;
 }
 
 /* The same of the plan for one table. */
