@@ -15,6 +15,7 @@
 #include "feed/filiere_scan.h"
 
 #include "feed/heap_fetch.h"
+#include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
 #include "access/nbtree.h"
@@ -60,6 +61,8 @@ struct ScanPool
 	int			max_open;
 	int			next_victim;
 	ReadAhead	ahead;
+	int64		rows_wanted;
+	List	   *leaves;			/* of LeafScan *, those that are open */
 	IndexScanDesc probe;		/* for the next filière that exists */
 	TupleTableSlot *probe_slot;
 	uint64		rows_read;
@@ -68,6 +71,7 @@ struct ScanPool
 static int	max_open_scans(int nscans);
 static void set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets);
 static bool next_of_target(ScanPool *pool, FiliereScan *filiere);
+static bool next_of_leaf(ScanPool *pool, FiliereScan *filiere);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
 static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
 								int nkeys);
@@ -95,6 +99,7 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->feed = feed;
 	pool->plan = plan;
 	pool->position = position;
+	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->copies_cxt = CurrentMemoryContext;
@@ -171,6 +176,8 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 static bool
 next_of_target(ScanPool *pool, FiliereScan *filiere)
 {
+	if (filiere->target->plan->by_executor)
+		return next_of_leaf(pool, filiere);
 	while (filiere->range != KEY_RANGE_END)
 	{
 		OpenScan   *open = filiere->open != NULL ? filiere->open : acquire(pool, filiere);
@@ -187,6 +194,33 @@ next_of_target(ScanPool *pool, FiliereScan *filiere)
 		filiere->range = filiere->dated ? KEY_RANGE_END
 			: catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
 	}
+
+	return false;
+}
+
+/* The same where the executor reads the target. */
+static bool
+next_of_leaf(ScanPool *pool, FiliereScan *filiere)
+{
+	if (filiere->leaf == NULL)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
+
+		filiere->leaf = catalogue_feed_begin_leaf(pool->targets, filiere->target, pool->snapshot,
+												  pool->feed, pool->plan, pool->position,
+												  filiere->range, filiere->dated,
+												  pool->rows_wanted);
+		pool->leaves = lappend(pool->leaves, filiere->leaf);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	if (catalogue_feed_leaf_next(filiere->leaf) != NULL)
+	{
+		pool->rows_read++;
+		return true;
+	}
+	pool->leaves = list_delete_ptr(pool->leaves, filiere->leaf);
+	catalogue_feed_end_leaf(filiere->leaf);
+	filiere->leaf = NULL;
 
 	return false;
 }
@@ -314,6 +348,8 @@ release(FiliereScan *filiere)
 TupleTableSlot *
 catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere)
 {
+	if (filiere->leaf != NULL)
+		return catalogue_feed_leaf_row(filiere->leaf);
 	if (filiere->open == NULL)
 	{
 		OpenScan   *open = acquire(pool, filiere);
@@ -469,8 +505,12 @@ catalogue_feed_rows_read(const ScanPool *pool)
 void
 catalogue_feed_end_scans(ScanPool *pool)
 {
+	ListCell   *lc;
+
 	for (int i = 0; i < pool->nopen; i++)
 		set_target(pool, &pool->open[i], NULL);
+	foreach(lc, pool->leaves)
+		catalogue_feed_end_leaf(lfirst(lc));
 	if (pool->probe != NULL)
 		index_endscan(pool->probe);
 	if (pool->probe_slot != NULL)

@@ -31,6 +31,7 @@ typedef struct FiliereScan
 								 * another filière has taken it ... */
 	bool		has_place;		/* ... for which the position was copied */
 	ItemPointerData tid;		/* ... and this is the current row */
+	struct LeafScan *leaf;		/* while the executor reads the target */
 
 	/* Of the current row, what it is merged by; in its slot's memory. */
 	NullableDatum created_at;

@@ -33,7 +33,10 @@ struct ChapterScan
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
+	bool		several;
 	PrunedTargets *any_filiere; /* where these are the same for all */
+	Bitmapset  *leaves;			/* targets that the executor reads for all of
+								 * several filières at once */
 	FiliereScan *single;		/* the scan, if there is just one */
 	binaryheap *heap;			/* else those that have a current row */
 	List	   *found;			/* of FiliereScan *, those that have chapters */
@@ -53,7 +56,9 @@ static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attn
 static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
 static PrunedTargets *prune_and_lock(ChapterScan *scan, Datum value);
 static bool add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned);
-static int	run_length(const PrunedTargets *pruned, int first);
+static int	run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first);
+static bool is_for_all(const ChapterScan *scan, int number);
+static bool add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets);
 static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
@@ -79,6 +84,7 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	scan->plan = plan;
 	scan->position = position;
 	nfilieres = sort_and_unique(scan, filieres, nfilieres);
+	scan->several = nfilieres > 1;
 
 	/* Some filières are as many runs as the first has, each, or so. */
 	if (nfilieres > 0 && (pruned = prune_and_lock(scan, filieres[0])) == NULL)
@@ -251,7 +257,6 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 
 		if (pruned == NULL)
 			return false;
-		scan->nmerged += pruned->nruns;
 		if (add_filiere(scan, value, pruned))
 			missing = 0;
 		else
@@ -310,34 +315,62 @@ static bool
 add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned)
 {
 	bool		found = false;
+	int			length;
 
-	for (int i = 0; i < pruned->ntargets; i += run_length(pruned, i))
+	for (int i = 0; i < pruned->ntargets; i += length)
 	{
-		if (scan->spare == NULL)
-			scan->spare = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, scan->spare, value, &pruned->targets[i],
-									run_length(pruned, i));
-		if (next_merged(scan, scan->spare))
+		int			number = pruned->targets[i].number;
+
+		length = run_length(scan, pruned, i);
+		if (is_for_all(scan, number))
 		{
-			scan->found = lappend(scan->found, scan->spare);
-			scan->spare = NULL;
-			found = true;
+			if (bms_is_member(number, scan->leaves))
+				continue;
+			scan->leaves = bms_add_member(scan->leaves, number);
 		}
+		found |= add_run(scan, value, &pruned->targets[i], length);
 	}
 
 	return found;
 }
 
-/* The number of targets of a run. */
+/* The number of targets of a run, or of a part of it. */
 static int
-run_length(const PrunedTargets *pruned, int first)
+run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first)
 {
-	int			n = 1;
+	int			n = first + 1;
 
-	while (first + n < pruned->ntargets && pruned->targets[first + n].follows)
-		n++;
+	if (!is_for_all(scan, pruned->targets[first].number))
+	{
+		while (n < pruned->ntargets && pruned->targets[n].follows &&
+			   !is_for_all(scan, pruned->targets[n].number))
+			n++;
+	}
 
-	return n;
+	return n - first;
+}
+
+/* Whether the executor reads a target for several filières, which it does at once. */
+static bool
+is_for_all(const ChapterScan *scan, int number)
+{
+	return scan->several && scan->plan->targets[number].by_executor;
+}
+
+/* Reads a run's first row; whether there is one. */
+static bool
+add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets)
+{
+	scan->nmerged++;
+	if (scan->spare == NULL)
+		scan->spare = palloc(sizeof(FiliereScan));
+	catalogue_feed_init_filiere(scan->pool, scan->spare, value, run, ntargets);
+	if (!next_merged(scan, scan->spare))
+		return false;
+	scan->found = lappend(scan->found, scan->spare);
+	scan->spare = NULL;
+
+	return true;
 }
 
 /* Makes a filière's next row its current one, and notes what it is merged by. */

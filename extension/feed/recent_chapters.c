@@ -85,6 +85,7 @@ static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
 static void add_counts(ChapterSource *source);
+static void explain_targets(const ReferencePlan *plan, ExplainState *es);
 static char *index_condition(const ChapterSource *source, List *args);
 static void explain_counts(const ChapterSource *source, ExplainState *es);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
@@ -291,7 +292,8 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool	   *isnull;
 		int			nelements;
 
-		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
+		source->targets->filieres = PointerGetDatum(DatumGetArrayTypePCopy(filiere->value));
+		deconstruct_array(DatumGetArrayTypeP(source->targets->filieres), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
 						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
@@ -304,6 +306,7 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	{
 		filieres = palloc(sizeof(Datum));
 		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		source->targets->filieres = filieres[0];
 	}
 
 	while (source->scan == NULL && source->targets != NULL)
@@ -467,7 +470,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 				ExplainPropertyText("Scan Direction", "Backward", es);
 		}
 		else
-			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
+			explain_targets(plan, es);
 		ExplainPropertyText("Index Cond", index_condition(source, args), es);
 	}
 	else
@@ -479,6 +482,19 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (es->analyze && source->targets != NULL)
 		explain_counts(source, es);
+}
+
+/* How many of the partitions have an index. */
+static void
+explain_targets(const ReferencePlan *plan, ExplainState *es)
+{
+	int			by_executor = 0;
+
+	for (int i = 0; i < plan->ntargets; i++)
+		by_executor += plan->targets[i].by_executor ? 1 : 0;
+	ExplainPropertyInteger("Indexes", NULL, plan->ntargets - by_executor, es);
+	if (by_executor > 0)
+		ExplainPropertyInteger("Partitions Without Index", NULL, by_executor, es);
 }
 
 /* What the index is searched for. */

@@ -23,6 +23,7 @@
 #include "feed/reference_plan.h"
 
 #include "feed/key_range.h"
+#include "feed/leaf_plan.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -39,6 +40,7 @@
 typedef struct TargetList
 {
 	CachedThing base;			/* (must be first) */
+	LeafPlans	leaf_plans;
 	IndexTarget targets[FLEXIBLE_ARRAY_MEMBER];
 } TargetList;
 
@@ -154,7 +156,9 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 		cached = cached->next;
 	if (cached == NULL)
 	{
-		char	   *sql = catalogue_feed_key_range_query(feed, "*", false, KEY_RANGE_NEWEST, filter);
+		ChapterTable table = catalogue_feed_table(feed);
+		char	   *sql = catalogue_feed_key_range_query(feed, &table, "*", false, KEY_RANGE_NEWEST,
+														 filter);
 		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
 												   filter->type, sql, 0);
 
@@ -191,11 +195,17 @@ read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, 
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
 	reference->not_streamed = catalogue_feed_find_targets(feed, filter, stmt, plan, &targets,
 														  &reference->ntargets);
-	reference->targets = targets;
-	if (reference->not_streamed == NULL)
-		reference->equality_operator = targets[0].equality_operator;
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";
+	else if (reference->not_streamed != NULL && filter->attno == 0 && !stmt->dependsOnRole &&
+			 catalogue_feed_find_leaf_targets(feed, stmt, &targets, &reference->ntargets))
+		reference->not_streamed = NULL;
+	reference->targets = targets;
+	for (int i = 0; i < reference->ntargets; i++)
+	{
+		if (!targets[i].by_executor)
+			reference->equality_operator = targets[i].equality_operator;
+	}
 	if (reference->not_streamed == NULL && reference->ntargets == 1 &&
 		reference->targets[0].relid == feed->relid)
 		reference->id_indexid = find_id_index(feed->relid, reference);
@@ -215,7 +225,7 @@ keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached, const ReferenceP
 												  ALLOCSET_SMALL_SIZES);
 
 		targets = MemoryContextAllocZero(cxt, offsetof(TargetList, targets) + size);
-		targets->base.cxt = cxt;
+		targets->base.cxt = targets->leaf_plans.parent = cxt;
 		memcpy(targets->targets, plan->targets, size);
 		MemoryContextSetParent(cxt, feed->base.cxt);
 	}
@@ -224,6 +234,7 @@ keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached, const ReferenceP
 	cached->targets = targets;
 	cached->plan = *plan;
 	cached->plan.targets = targets != NULL ? targets->targets : NULL;
+	cached->plan.leaf_plans = targets != NULL ? &targets->leaf_plans : NULL;
 	cached->plan.cached = cached;
 	cached->plan.generation = cached->generation = generation;
 }

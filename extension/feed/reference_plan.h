@@ -12,6 +12,7 @@
 #include "nodes/nodes.h"
 
 struct CachedReferencePlan;
+struct LeafPlans;
 
 typedef struct ReferencePlan
 {
@@ -33,6 +34,7 @@ typedef struct ReferencePlan
 	const IndexTarget *targets; /* by their tables' OIDs; pinned */
 	int			ntargets;
 	bool		targets_locked; /* all of them are */
+	struct LeafPlans *leaf_plans;	/* leaf_plan.c */
 	Oid			id_indexid;		/* of the one target, unique, on the id alone;
 								 * InvalidOid if there is none */
 } ReferencePlan;

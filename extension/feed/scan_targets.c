@@ -11,6 +11,8 @@
  */
 #include "feed/scan_targets.h"
 
+#include "feed/leaf_scan.h"
+
 #include "access/attmap.h"
 #include "access/genam.h"
 #include "access/table.h"
@@ -19,6 +21,7 @@
 #include "utils/rel.h"
 #include "utils/spccache.h"
 
+static void set_leaf_columns(const ScanTargets *targets, ScanTarget *target);
 static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
 /* All arguments must live as long as the targets. */
@@ -36,9 +39,24 @@ catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, const Colu
 	{
 		targets->targets[i].plan = &plan->targets[i];
 		targets->targets[i].locked = plan->targets_locked;
+		if (plan->targets[i].by_executor)
+			set_leaf_columns(targets, &targets->targets[i]);
 	}
 
 	return targets;
+}
+
+/* The columns that are looked at, in the executor's rows: one behind the other. */
+static void
+set_leaf_columns(const ScanTargets *targets, ScanTarget *target)
+{
+	ColumnSet  *columns = &target->columns;
+
+	columns->ncolumns = targets->columns->ncolumns;
+	columns->numbers = palloc(sizeof(AttrNumber) * Max(columns->ncolumns, 1));
+	columns->last = 0;
+	for (int i = 0; i < columns->ncolumns; i++)
+		columns->numbers[i] = columns->last = LEAF_COLUMNS + i;
 }
 
 /* Locks a target, before the reference plan is asked whether it is current, and the target read. */

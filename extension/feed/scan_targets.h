@@ -35,6 +35,7 @@ typedef struct ScanTargets
 	MemoryContext cxt;
 	Relation	rel;			/* whose columns are asked for */
 	const ColumnSet *columns;
+	Datum		filieres;		/* the call's argument, for the executor */
 	int			ntargets;
 	ScanTarget	targets[FLEXIBLE_ARRAY_MEMBER];
 } ScanTargets;
