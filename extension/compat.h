@@ -142,6 +142,32 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define COMPARE_GT BTGreaterStrategyNumber
 #endif
 
+/* 19: what EXPLAIN is to say is known to the planner. */
+#include "tcop/tcopprot.h"
+#if PG_VERSION_NUM < 190000
+#define pg_plan_query(query, string, options, params, es) pg_plan_query(query, string, options, params)
+#endif
+
+/* 16: the rights that a plan asks for are in a list of its own. */
+#include "nodes/plannodes.h"
+static inline void
+catalogue_ask_for_no_rights(PlannedStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->rtable)
+	{
+#if PG_VERSION_NUM >= 160000
+		lfirst_node(RangeTblEntry, lc)->perminfoindex = 0;
+#else
+		lfirst_node(RangeTblEntry, lc)->requiredPerms = 0;
+#endif
+	}
+#if PG_VERSION_NUM >= 160000
+	statement->permInfos = NIL;
+#endif
+}
+
 /* 18: a generated column can be computed when it is read. */
 #if PG_VERSION_NUM >= 180000
 #include "catalog/pg_attribute.h"

@@ -66,7 +66,7 @@ catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 
 	catalogue_init_pin(pin, CurrentMemoryContext);
 	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &no_filter, &plan);
+	catalogue_feed_read_reference_plan(feed, &no_filter, &plan, NULL);
 	read_filieres(feed, linitial(args), &filieres);
 
 	if (estimate->rows <= 0)

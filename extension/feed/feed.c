@@ -145,7 +145,7 @@ read_feed(CachedThing *thing, void *funcid)
 	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));
 	feed->relation = catalogue_qualified_relation_name(feed->relid);
 	read_types(feed);
-	feed->order_by = catalogue_feed_order_by(feed);
+	feed->order_by = catalogue_feed_order_by(feed, feed->relid);
 
 	MemoryContextSwitchTo(oldcxt);
 }

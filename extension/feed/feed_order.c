@@ -36,14 +36,15 @@ static NullsOrder order_of_indexes(const ChapterFeed *feed, Relation rel);
 static bool order_of_index(Relation index, const AttrNumber *attnos, NullsOrder *order);
 
 /*
- * The clause, in the current memory context; the caller depends on the table.  The
+ * The clause for the bound table or a part of it, in the current memory context; the
+ * caller depends on it.  The
  * columns have the alias of the queries: by itself a name might be a type's too, and
  * then that of a NULL in the select list.
  */
 char *
-catalogue_feed_order_by(const ChapterFeed *feed)
+catalogue_feed_order_by(const ChapterFeed *feed, Oid relid)
 {
-	Relation	rel = table_open(feed->relid, AccessShareLock);
+	Relation	rel = table_open(relid, AccessShareLock);
 	NullsOrder	order = order_of_indexes(feed, rel);
 
 	table_close(rel, NoLock);
@@ -60,9 +61,9 @@ static NullsOrder
 order_of_indexes(const ChapterFeed *feed, Relation rel)
 {
 	const AttrNumber attnos[] = {
-		catalogue_column_number(feed->relid, feed->attachment->chapters_filiere),
-		catalogue_column_number(feed->relid, feed->attachment->chapters_created_at),
-		catalogue_column_number(feed->relid, feed->attachment->chapters_id)
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_filiere),
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_created_at),
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_id)
 	};
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	NullsOrder	found = default_order;

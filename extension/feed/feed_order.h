@@ -7,6 +7,6 @@
 
 #include "feed/feed.h"
 
-extern char *catalogue_feed_order_by(const ChapterFeed *feed);
+extern char *catalogue_feed_order_by(const ChapterFeed *feed, Oid relid);
 
 #endif							/* CATALOGUE_FEED_ORDER_H */

@@ -15,6 +15,7 @@
 #include "feed/filiere_scan.h"
 
 #include "feed/heap_fetch.h"
+#include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
 #include "access/nbtree.h"
@@ -60,12 +61,17 @@ struct ScanPool
 	int			max_open;
 	int			next_victim;
 	ReadAhead	ahead;
+	int64		rows_wanted;
+	List	   *leaves;			/* of LeafScan *, those that are open */
 	IndexScanDesc probe;		/* for the next filière that exists */
 	TupleTableSlot *probe_slot;
 	uint64		rows_read;
 };
 
 static int	max_open_scans(int nscans);
+static void set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets);
+static bool next_of_target(ScanPool *pool, FiliereScan *filiere);
+static bool next_of_leaf(ScanPool *pool, FiliereScan *filiere);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
 static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
 								int nkeys);
@@ -93,6 +99,7 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->feed = feed;
 	pool->plan = plan;
 	pool->position = position;
+	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->copies_cxt = CurrentMemoryContext;
@@ -124,22 +131,53 @@ max_open_scans(int nscans)
 	return Max(Min(Min(nscans, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
 }
 
-/* Begins to read a filière of a target at the page's position. */
+/* Begins to read a filière of a run of targets at the page's position. */
 void
-catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value, ScanTarget *target)
+catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
+							const PrunedTarget *run, int ntargets)
 {
 	MemSet(filiere, 0, sizeof(FiliereScan));
 	filiere->filiere = value;
-	filiere->target = target;
+	set_run(pool, filiere, run, ntargets);
 	filiere->range = pool->position->first_range;
 	filiere->after_at = pool->position->before_at;
 	filiere->after_id = pool->position->before_id;
 }
 
-/* Makes a filière's next row its current one; false when all its key ranges are read. */
+static void
+set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets)
+{
+	filiere->target = &pool->targets->targets[run->number];
+	filiere->dated = run->dated;
+	filiere->older = run + 1;
+	filiere->nolder = ntargets - 1;
+}
+
+/* Makes a filière's next row its current one; false when all its targets are read. */
 bool
 catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 {
+	while (!next_of_target(pool, filiere))
+	{
+		release(filiere);
+		free_place(pool, filiere);
+		if (filiere->nolder == 0)
+			return false;
+
+		/* All that is there is behind the page's position. */
+		set_run(pool, filiere, filiere->older, filiere->nolder);
+		filiere->range = KEY_RANGE_NEWEST;
+	}
+
+	return true;
+}
+
+/* The same in its current target; false when all its key ranges there are read. */
+static bool
+next_of_target(ScanPool *pool, FiliereScan *filiere)
+{
+	if (filiere->target->plan->by_executor)
+		return next_of_leaf(pool, filiere);
 	while (filiere->range != KEY_RANGE_END)
 	{
 		OpenScan   *open = filiere->open != NULL ? filiere->open : acquire(pool, filiere);
@@ -153,11 +191,36 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 			return true;
 		}
 		open->current = NULL;
-		filiere->range = catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
+		filiere->range = filiere->dated ? KEY_RANGE_END
+			: catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
 	}
 
-	release(filiere);
-	free_place(pool, filiere);
+	return false;
+}
+
+/* The same where the executor reads the target. */
+static bool
+next_of_leaf(ScanPool *pool, FiliereScan *filiere)
+{
+	if (filiere->leaf == NULL)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
+
+		filiere->leaf = catalogue_feed_begin_leaf(pool->targets, filiere->target, pool->snapshot,
+												  pool->feed, pool->plan, pool->position,
+												  filiere->range, filiere->dated,
+												  pool->rows_wanted);
+		pool->leaves = lappend(pool->leaves, filiere->leaf);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	if (catalogue_feed_leaf_next(filiere->leaf) != NULL)
+	{
+		pool->rows_read++;
+		return true;
+	}
+	pool->leaves = list_delete_ptr(pool->leaves, filiere->leaf);
+	catalogue_feed_end_leaf(filiere->leaf);
+	filiere->leaf = NULL;
 
 	return false;
 }
@@ -285,6 +348,8 @@ release(FiliereScan *filiere)
 TupleTableSlot *
 catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere)
 {
+	if (filiere->leaf != NULL)
+		return catalogue_feed_leaf_row(filiere->leaf);
 	if (filiere->open == NULL)
 	{
 		OpenScan   *open = acquire(pool, filiere);
@@ -440,8 +505,12 @@ catalogue_feed_rows_read(const ScanPool *pool)
 void
 catalogue_feed_end_scans(ScanPool *pool)
 {
+	ListCell   *lc;
+
 	for (int i = 0; i < pool->nopen; i++)
 		set_target(pool, &pool->open[i], NULL);
+	foreach(lc, pool->leaves)
+		catalogue_feed_end_leaf(lfirst(lc));
 	if (pool->probe != NULL)
 		index_endscan(pool->probe);
 	if (pool->probe_slot != NULL)

@@ -6,6 +6,7 @@
 #define CATALOGUE_FILIERE_SCAN_H
 
 #include "feed/key_range.h"
+#include "feed/pruning.h"
 #include "feed/reference_plan.h"
 #include "feed/scan_targets.h"
 
@@ -19,7 +20,10 @@
 typedef struct FiliereScan
 {
 	Datum		filiere;
-	ScanTarget *target;			/* of which table or partition */
+	ScanTarget *target;			/* in this table or partition */
+	bool		dated;			/* that has no undated chapters */
+	const PrunedTarget *older;	/* and then in these ... */
+	int			nolder;			/* ... so many */
 	ChapterKeyRange range;		/* that is read, or is to be ... */
 	NullableDatum after_at;		/* ... behind this position */
 	NullableDatum after_id;
@@ -27,6 +31,7 @@ typedef struct FiliereScan
 								 * another filière has taken it ... */
 	bool		has_place;		/* ... for which the position was copied */
 	ItemPointerData tid;		/* ... and this is the current row */
+	struct LeafScan *leaf;		/* while the executor reads the target */
 
 	/* Of the current row, what it is merged by; in its slot's memory. */
 	NullableDatum created_at;
@@ -40,7 +45,7 @@ extern ScanPool *catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snaps
 											const ChapterPosition *position, int nscans,
 											int64 rows_wanted);
 extern void catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
-										ScanTarget *target);
+										const PrunedTarget *run, int ntargets);
 extern bool catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere);
 extern TupleTableSlot *catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere);
 extern int	catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres,

@@ -32,6 +32,11 @@ struct ChapterScan
 	ScanTargets *targets;
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
+	const ChapterPosition *position;
+	bool		several;
+	PrunedTargets *any_filiere; /* where these are the same for all */
+	Bitmapset  *leaves;			/* targets that the executor reads for all of
+								 * several filières at once */
 	FiliereScan *single;		/* the scan, if there is just one */
 	binaryheap *heap;			/* else those that have a current row */
 	List	   *found;			/* of FiliereScan *, those that have chapters */
@@ -48,8 +53,12 @@ static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
 static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
-static void start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
-static bool add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets);
+static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static PrunedTargets *prune_and_lock(ChapterScan *scan, Datum value);
+static bool add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned);
+static int	run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first);
+static bool is_for_all(const ChapterScan *scan, int number);
+static bool add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets);
 static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
@@ -58,7 +67,8 @@ static int	compare_filiere_scans(Datum a, Datum b, void *arg);
  *
  * "filieres" are values without NULLs, which may repeat; the array is sorted
  * in place.  All arguments must live as long as the scan.  Blocks are read ahead
- * for no more than "rows_wanted" rows.
+ * for no more than "rows_wanted" rows.  NULL where the reference plan proves not to
+ * be current any more.
  */
 ChapterScan *
 catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
@@ -66,34 +76,39 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 						  Datum *filieres, int nfilieres, int64 rows_wanted)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
-	int		   *numbers = palloc(sizeof(int) * targets->ntargets);
+	PrunedTargets *pruned = NULL;
+	int64		nruns;
 
 	scan->targets = targets;
 	scan->feed = feed;
 	scan->plan = plan;
+	scan->position = position;
 	nfilieres = sort_and_unique(scan, filieres, nfilieres);
+	scan->several = nfilieres > 1;
 
-	if (nfilieres == 1)
-		scan->nmerged = catalogue_feed_prune(feed, plan, targets->rel, filieres[0], numbers);
-	if (scan->nmerged == 1)
+	/* Some filières are as many runs as the first has, each, or so. */
+	if (nfilieres > 0 && (pruned = prune_and_lock(scan, filieres[0])) == NULL)
+		return NULL;
+	nruns = nfilieres > 0 ? Min((int64) nfilieres * Max(pruned->nruns, 1), INT_MAX) : 0;
+	scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, nruns,
+											rows_wanted);
+	if (nruns == 1 && pruned->nruns == 1)
 	{
-		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, 1,
-												rows_wanted);
+		scan->nmerged = 1;
 		scan->single = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0],
-									&targets->targets[numbers[0]]);
+		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0], pruned->targets,
+									pruned->ntargets);
 	}
 	else
 	{
-		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position,
-												Min((int64) nfilieres * targets->ntargets, INT_MAX),
-												rows_wanted);
-		scan->nmerged = 0;
 		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
 		init_descending(scan, &scan->by_id, plan->id_attno);
-		start_merge(scan, filieres, nfilieres);
+		if (!start_merge(scan, filieres, nfilieres))
+		{
+			catalogue_feed_scan_end(scan);
+			return NULL;
+		}
 	}
-	pfree(numbers);
 
 	return scan;
 }
@@ -223,11 +238,13 @@ init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 	PrepareSortSupportFromOrderingOp(type->gt_opr, ssup);
 }
 
-/* Reads the first row of each filière, of each target that can have it, into the heap. */
-static void
+/*
+ * Reads the first row of each filière, of each run of targets that can have it, into
+ * the heap; false where the reference plan is not current any more.
+ */
+static bool
 start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 {
-	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
 	int			missing = 0;
 	int			patience = MISSING_IN_A_ROW;
 	int			i = 0;
@@ -236,55 +253,124 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 	while (i < nfilieres)
 	{
 		Datum		value = filieres[i++];
-		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
-													value, numbers);
+		PrunedTargets *pruned = prune_and_lock(scan, value);
 
-		scan->nmerged += ntargets;
-		if (add_filiere(scan, value, numbers, ntargets))
+		if (pruned == NULL)
+			return false;
+		if (add_filiere(scan, value, pruned))
 			missing = 0;
-		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
-				 scan->plan->filter.attno == 0)
+		else
 		{
-			int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
+			if (pruned != scan->any_filiere)
+				pfree(pruned);
+			if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
+				scan->plan->filter.attno == 0)
+			{
+				int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
 
-			/*
-			 * Those that have chapters, but none on this page, are not
-			 * skipped.
-			 */
-			patience = next > i ? MISSING_IN_A_ROW : patience * 2;
-			missing = 0;
-			scan->nmerged += next - i;
-			i = next;
+				/*
+				 * Those that have chapters, but none on this page, are not
+				 * skipped.
+				 */
+				patience = next > i ? MISSING_IN_A_ROW : patience * 2;
+				missing = 0;
+				scan->nmerged += next - i;
+				i = next;
+			}
 		}
 	}
 	scan->heap = binaryheap_allocate(Max(list_length(scan->found), 1), compare_filiere_scans, scan);
 	foreach(lc, scan->found)
 		binaryheap_add_unordered(scan->heap, PointerGetDatum(lfirst(lc)));
 	binaryheap_build(scan->heap);
-	pfree(numbers);
+
+	return true;
 }
 
-/* Reads the first row of a filière of each of these targets; whether there is any. */
+/*
+ * The targets that can have a filière, all of them locked: the plan is known to be
+ * current before the first row is returned.  NULL where it is not.
+ */
+static PrunedTargets *
+prune_and_lock(ChapterScan *scan, Datum value)
+{
+	PrunedTargets *pruned = scan->any_filiere;
+
+	if (pruned != NULL)
+		return pruned;
+
+	pruned = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel, scan->position, value);
+	for (int i = 0; i < pruned->ntargets; i++)
+		catalogue_feed_lock_target(&scan->targets->targets[pruned->targets[i].number]);
+	if (!scan->plan->targets_locked && !catalogue_feed_plan_is_current(scan->plan))
+		return NULL;
+	if (pruned->for_any_filiere)
+		scan->any_filiere = pruned;
+
+	return pruned;
+}
+
+/* Reads the first row of each run of targets of a filière; whether there is any. */
 static bool
-add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
+add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned)
 {
 	bool		found = false;
+	int			length;
 
-	for (int i = 0; i < ntargets; i++)
+	for (int i = 0; i < pruned->ntargets; i += length)
 	{
-		if (scan->spare == NULL)
-			scan->spare = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, scan->spare, value,
-									&scan->targets->targets[numbers[i]]);
-		if (next_merged(scan, scan->spare))
+		int			number = pruned->targets[i].number;
+
+		length = run_length(scan, pruned, i);
+		if (is_for_all(scan, number))
 		{
-			scan->found = lappend(scan->found, scan->spare);
-			scan->spare = NULL;
-			found = true;
+			if (bms_is_member(number, scan->leaves))
+				continue;
+			scan->leaves = bms_add_member(scan->leaves, number);
 		}
+		found |= add_run(scan, value, &pruned->targets[i], length);
 	}
 
 	return found;
+}
+
+/* The number of targets of a run, or of a part of it. */
+static int
+run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first)
+{
+	int			n = first + 1;
+
+	if (!is_for_all(scan, pruned->targets[first].number))
+	{
+		while (n < pruned->ntargets && pruned->targets[n].follows &&
+			   !is_for_all(scan, pruned->targets[n].number))
+			n++;
+	}
+
+	return n - first;
+}
+
+/* Whether the executor reads a target for several filières, which it does at once. */
+static bool
+is_for_all(const ChapterScan *scan, int number)
+{
+	return scan->several && scan->plan->targets[number].by_executor;
+}
+
+/* Reads a run's first row; whether there is one. */
+static bool
+add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets)
+{
+	scan->nmerged++;
+	if (scan->spare == NULL)
+		scan->spare = palloc(sizeof(FiliereScan));
+	catalogue_feed_init_filiere(scan->pool, scan->spare, value, run, ntargets);
+	if (!next_merged(scan, scan->spare))
+		return false;
+	scan->found = lappend(scan->found, scan->spare);
+	scan->spare = NULL;
+
+	return true;
 }
 
 /* Makes a filière's next row its current one, and notes what it is merged by. */

@@ -12,12 +12,16 @@
  */
 #include "feed/index_targets.h"
 
+#include "feed/leaf_plan.h"
+#include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -26,6 +30,9 @@
 
 static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
 							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
+static List *leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt);
+static bool find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target);
+static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
 static bool is_heap(Oid relid);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
@@ -36,8 +43,8 @@ static Datum equal_text(PG_FUNCTION_ARGS);
 
 /*
  * Looks into the reference query's plan, below its Limit, for indexes that can be
- * streamed from.  Returns NULL and sets the targets if all of it is such, else the
- * reason for EXPLAIN.
+ * streamed from.  Returns NULL and sets the targets, by their tables' OIDs, if all of
+ * it is such, else the reason for EXPLAIN.
  */
 const char *
 catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
@@ -66,8 +73,99 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
 	}
 	if (not_streamed != NULL)
 		*ntargets = 0;
+	qsort(*targets, *ntargets, sizeof(IndexTarget), compare_targets);
 
 	return not_streamed;
+}
+
+/*
+ * Looks for an index of each partition or child by itself, whose table the plan as a
+ * whole does not stream: where one has no index, or the plan sorts all of them.
+ * Those without are left to the executor.  False if no partition has an index.
+ */
+bool
+catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
+								 IndexTarget **targets, int *ntargets)
+{
+	List	   *leaves = leaves_of_plan(feed, stmt);
+	bool		found = false;
+	ListCell   *lc;
+
+	*ntargets = 0;
+	if (list_length(leaves) < 2)
+		return false;
+
+	*targets = palloc0(sizeof(IndexTarget) * list_length(leaves));
+	foreach(lc, leaves)
+	{
+		IndexTarget *target = &(*targets)[(*ntargets)++];
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_leaf_target(feed, lfirst_oid(lc), target))
+			found = true;
+		else
+			*target = (IndexTarget)
+		{
+			.relid = lfirst_oid(lc),
+				.by_executor = true,
+				.created_at_attno = LEAF_CREATED_AT,
+				.id_attno = LEAF_ID,
+		};
+	}
+	if (!found)
+		*ntargets = 0;
+	qsort(*targets, *ntargets, sizeof(IndexTarget), compare_targets);
+
+	return found;
+}
+
+/* The tables with rows among those of a plan. */
+static List *
+leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt)
+{
+	char		relkind = get_rel_relkind(feed->relid);
+	List	   *leaves = NIL;
+	ListCell   *lc;
+
+	if (relkind != RELKIND_PARTITIONED_TABLE && relkind != RELKIND_RELATION)
+		return NIL;
+	foreach(lc, stmt->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE)
+			leaves = list_append_unique_oid(leaves, rte->relid);
+	}
+
+	return leaves;
+}
+
+/* Whether a partition has an index that can be streamed from. */
+static bool
+find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target)
+{
+	const PageFilter no_filter = {0};
+	PlannedStmt *stmt;
+	Plan	   *plan;
+
+	if (get_rel_relkind(relid) != RELKIND_RELATION)
+		return false;
+	stmt = catalogue_feed_plan_leaf_by_index(feed, relid);
+	plan = stmt->planTree;
+	if (IsA(plan, Limit))
+		plan = outerPlan(plan);
+
+	return find_target(feed, &no_filter, stmt, plan, target) == NULL;
+}
+
+/* qsort comparator: by the tables' OIDs. */
+static int
+compare_targets(const void *a, const void *b)
+{
+	Oid			relid_a = ((const IndexTarget *) a)->relid;
+	Oid			relid_b = ((const IndexTarget *) b)->relid;
+
+	return relid_a < relid_b ? -1 : relid_a > relid_b;
 }
 
 /* The same of the plan for one table. */

@@ -40,8 +40,6 @@ static SPIPlanPtr prepare_better(const ChapterFeed *feed, MemoryContext cxt, con
 								 const char *lateral);
 static Cost generic_cost(SPIPlanPtr plan);
 static Oid	filiere_collation(const ChapterFeed *feed);
-static char *lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns,
-						   ChapterKeyRange range);
 static char *select_list(Oid relid, const Bitmapset *columns, int *ncolumns);
 
 /* The range that follows another: the dated chapters are followed by the undated ones. */
@@ -56,13 +54,26 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
 		: KEY_RANGE_UNDATED;
 }
 
+/* The bound table, in the feed's queries. */
+ChapterTable
+catalogue_feed_table(const ChapterFeed *feed)
+{
+	ChapterTable table = {
+		.name = feed->relation,
+		.order_by = feed->order_by,
+	};
+
+	return table;
+}
+
 /*
  * The best SQL for one range, as anyone would write it by hand, with the
  * parameters of catalogue_feed_params().
  */
 char *
-catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, bool several,
-							   ChapterKeyRange range, const PageFilter *filter)
+catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *table,
+							   const char *columns, bool several, ChapterKeyRange range,
+							   const PageFilter *filter)
 {
 	const Attachment *attachment = feed->attachment;
 	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
@@ -72,14 +83,14 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, boo
 	appendStringInfo(&buf,
 					 several ? "SELECT %s FROM %s AS chapter WHERE %s %s ANY ($1)"
 					 : "SELECT %s FROM %s AS chapter WHERE %s %s $1",
-					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
+					 columns, table->name, quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
 	if (filter->attno != 0)
 		appendStringInfo(&buf, " AND %s %s $5",
 						 quote_identifier(get_attname(feed->relid, filter->attno, false)),
 						 catalogue_operator_name(filter->opno));
-	appendStringInfo(&buf, " %s LIMIT $2", feed->order_by);
+	appendStringInfo(&buf, " %s LIMIT $2", table->order_by);
 
 	return buf.data;
 }
@@ -161,12 +172,13 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
 		const PageFilter no_filter = {0};
 		int			ncolumns;
 		const char *columns = select_list(feed->relid, plans->columns, &ncolumns);
-		const char *query =
-			catalogue_feed_key_range_query(feed, columns, feed->several, range, &no_filter);
+		const ChapterTable table = catalogue_feed_table(feed);
+		const char *query = catalogue_feed_key_range_query(feed, &table, columns, feed->several,
+														   range, &no_filter);
 
 		plans->plans[range] = feed->several
 			? prepare_better(feed, plans->base.cxt, query,
-							 lateral_query(feed, columns, ncolumns, range))
+							 catalogue_feed_lateral_query(feed, &table, columns, ncolumns, range))
 			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, InvalidOid, query,
 									 CURSOR_OPT_GENERIC_PLAN);
 	}
@@ -211,8 +223,9 @@ generic_cost(SPIPlanPtr plan)
  * are asked for and the two to sort by, under names of their own: those of the table
  * may be any.
  */
-static char *
-lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, ChapterKeyRange range)
+char *
+catalogue_feed_lateral_query(const ChapterFeed *feed, const ChapterTable *table,
+							 const char *columns, int ncolumns, ChapterKeyRange range)
 {
 	const Attachment *attachment = feed->attachment;
 	const char *created_at = quote_identifier(attachment->chapters_created_at);
@@ -233,13 +246,13 @@ lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, Chapte
 					 " WHERE %s %s filieres.filiere",
 					 names.data, OidIsValid(collation) ? " COLLATE " : "",
 					 OidIsValid(collation) ? catalogue_collation_name(collation) : "",
-					 columns, created_at, id, feed->relation,
+					 columns, created_at, id, table->name,
 					 quote_identifier(attachment->chapters_filiere),
 					 catalogue_operator_name(equal));
 	append_condition(&buf, feed, range);
 	appendStringInfo(&buf, " %s LIMIT $2) AS page (%s, at, id)"
 					 " ORDER BY page.at DESC NULLS LAST, page.id DESC LIMIT $2",
-					 feed->order_by, names.data);
+					 table->order_by, names.data);
 
 	return buf.data;
 }

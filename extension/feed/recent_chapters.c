@@ -45,7 +45,10 @@ typedef struct ChapterSource
 	MemoryContext cxt;			/* holds the source and its pin */
 	CachedPin	feed_pin;
 	ChapterFeed *feed;
-	ReferencePlan plan;			/* as it was at begin */
+	PageFilter	filter;			/* that was asked for */
+	CachedPin	targets_pin;
+	ReferencePlan plan;			/* as it was at begin, or when it had changed
+								 * since */
 	Snapshot	snapshot;
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 	Relation	rel;
@@ -70,16 +73,19 @@ PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
 static TupleSource *begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns,
 								   int ncolumns, const List *used);
+static void begin_targets(ChapterSource *source);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
 static void set_filter(ChapterSource *source, const NullableDatum *value);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
+static void replan(ChapterSource *source);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
 static void add_counts(ChapterSource *source);
+static void explain_targets(const ReferencePlan *plan, ExplainState *es);
 static char *index_condition(const ChapterSource *source, List *args);
 static void explain_counts(const ChapterSource *source, ExplainState *es);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
@@ -134,7 +140,6 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
-	PageFilter	filter;
 
 	source->base.methods = &chapter_source;
 	source->cxt = cxt;
@@ -143,18 +148,38 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	source->snapshot = snapshot;
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	filter = catalogue_feed_page_filter(used);
-	catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
-	if (source->plan.not_streamed != NULL && filter.attno != 0)
-	{
-		/* The index has gone: the condition above does without it. */
-		filter.attno = 0;
-		filter.opno = filter.type = InvalidOid;
-		catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
-	}
+	source->filter = catalogue_feed_page_filter(used);
+	catalogue_init_pin(&source->targets_pin, cxt);
 	source->rel = table_open(source->feed->relid, AccessShareLock);
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
+	begin_targets(source);
+
+	MemoryContextSwitchTo(oldcxt);
+	return &source->base;
+}
+
+/* Reads the reference plan, and begins with its targets if there are any. */
+static void
+begin_targets(ChapterSource *source)
+{
+	const PageFilter no_filter = {0};
+
+	if (source->targets != NULL)
+		catalogue_feed_end_targets(source->targets);
+	source->targets = NULL;
+	catalogue_unpin(&source->targets_pin);
+
+	catalogue_feed_read_reference_plan(source->feed, &source->filter, &source->plan,
+									   &source->targets_pin);
+	if (source->plan.not_streamed != NULL && source->filter.attno != 0)
+	{
+		/* The index has gone: the condition above does without it. */
+		source->filter = no_filter;
+		catalogue_unpin(&source->targets_pin);
+		catalogue_feed_read_reference_plan(source->feed, &source->filter, &source->plan,
+										   &source->targets_pin);
+	}
 
 	if (source->plan.not_streamed == NULL)
 	{
@@ -163,9 +188,6 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 													   &source->columns);
 		catalogue_heap_fetch_begin();
 	}
-
-	MemoryContextSwitchTo(oldcxt);
-	return &source->base;
 }
 
 /* Notes the columns that are looked at: those given, or all of the row type. */
@@ -234,7 +256,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 	{
 		if (source->targets != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
-		else
+		if (source->scan == NULL)
 			run_key_ranges(source, &args[ARG_FILIERE]);
 	}
 
@@ -270,7 +292,8 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool	   *isnull;
 		int			nelements;
 
-		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
+		source->targets->filieres = PointerGetDatum(DatumGetArrayTypePCopy(filiere->value));
+		deconstruct_array(DatumGetArrayTypeP(source->targets->filieres), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
 						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
@@ -283,11 +306,27 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	{
 		filieres = palloc(sizeof(Datum));
 		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		source->targets->filieres = filieres[0];
 	}
 
-	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
-											 &source->plan, &source->position, filieres, nfilieres,
-											 Min(source->remaining, source->base.max_rows));
+	while (source->scan == NULL && source->targets != NULL)
+	{
+		source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
+												 &source->plan, &source->position, filieres, nfilieres,
+												 Min(source->remaining, source->base.max_rows));
+		if (source->scan == NULL)
+			replan(source);
+	}
+}
+
+/* A partition that was locked has changed since the reference plan was read. */
+static void
+replan(ChapterSource *source)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(source->cxt);
+
+	begin_targets(source);
+	MemoryContextSwitchTo(oldcxt);
 }
 
 /*
@@ -431,7 +470,7 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 				ExplainPropertyText("Scan Direction", "Backward", es);
 		}
 		else
-			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
+			explain_targets(plan, es);
 		ExplainPropertyText("Index Cond", index_condition(source, args), es);
 	}
 	else
@@ -443,6 +482,19 @@ explain_chapters(TupleSource *base, List *args, ExplainState *es)
 
 	if (es->analyze && source->targets != NULL)
 		explain_counts(source, es);
+}
+
+/* How many of the partitions have an index. */
+static void
+explain_targets(const ReferencePlan *plan, ExplainState *es)
+{
+	int			by_executor = 0;
+
+	for (int i = 0; i < plan->ntargets; i++)
+		by_executor += plan->targets[i].by_executor ? 1 : 0;
+	ExplainPropertyInteger("Indexes", NULL, plan->ntargets - by_executor, es);
+	if (by_executor > 0)
+		ExplainPropertyInteger("Partitions Without Index", NULL, by_executor, es);
 }
 
 /* What the index is searched for. */

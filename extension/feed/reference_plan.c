@@ -10,17 +10,20 @@
  * (row-level security, a foreign or distributed table, a missing index); then the
  * executor runs the plans of key_range.c.
  *
- * Locking: asking for the reference plan takes the locks that running it would
- * take, and they are held to the end of the transaction.
+ * Locking: the caller has locked the table.  Asking again for a plan that is still
+ * valid locks no partition: of many a filière is in few.  Whoever reads one locks
+ * it first, and then asks whether the plan is current.  A new plan has the locks
+ * that running it would take; all are held to the end of the transaction.
  *
  * Lifetime: the query is prepared once for a feed.  The server's plan cache
  * replans it when DDL, ANALYZE or a change of role has made the plan invalid.
  * Planning may run functions of the user's, which may call the feed in turn; so
- * a caller gets a copy, and the feed's own is replaced at one stroke.
+ * a caller pins the targets, and the feed's own are replaced at one stroke.
  */
 #include "feed/reference_plan.h"
 
 #include "feed/key_range.h"
+#include "feed/leaf_plan.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -33,6 +36,14 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
+/* Where a plan can be streamed from. */
+typedef struct TargetList
+{
+	CachedThing base;			/* (must be first) */
+	LeafPlans	leaf_plans;
+	IndexTarget targets[FLEXIBLE_ARRAY_MEMBER];
+} TargetList;
+
 typedef struct CachedReferencePlan
 {
 	struct CachedReferencePlan *next;	/* of another filter */
@@ -41,41 +52,97 @@ typedef struct CachedReferencePlan
 	int			generation;		/* of the server's plan that "plan" was read
 								 * from; 0 for none */
 	ReferencePlan plan;
-	MemoryContext targets_cxt;	/* of its targets */
+	TargetList *targets;		/* NULL for none */
 } CachedReferencePlan;
 
 static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter);
+static bool is_valid(const CachedReferencePlan *cached);
 static void read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan,
 					  bool row_security, ReferencePlan *reference);
-static void keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation);
-static IndexTarget *copy_targets(const ReferencePlan *plan, MemoryContext cxt);
+static void keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached,
+					  const ReferencePlan *plan, int generation);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
 static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
 
 /*
- * What the reference query's generic plan says, valid now and with its locks
- * taken; in the current memory context.  The plan is read again only after the
- * server has replanned it.
+ * What the reference query's generic plan says, valid now.  Its targets are there
+ * for those who give a pin for them, which ends before that on the feed.  The plan
+ * is read again only after the server has replanned it.
  */
 void
 catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
-								   ReferencePlan *plan)
+								   ReferencePlan *plan, CachedPin *targets_pin)
 {
 	CachedReferencePlan *cached = prepare_reference(feed, filter);
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
-	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
-	if (cached->generation == cplan->generation)
-	{
+	if (is_valid(cached))
 		*plan = cached->plan;
-		plan->targets = copy_targets(plan, CurrentMemoryContext);
-	}
 	else
 	{
-		read_plan(feed, filter, cplan, source->dependsOnRLS, plan);
-		keep_plan(cached, plan, cplan->generation);
+		CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
+		CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
+
+		if (cached->generation != cplan->generation)
+		{
+			read_plan(feed, filter, cplan, source->dependsOnRLS, plan);
+			keep_plan(feed, cached, plan, cplan->generation);
+		}
+		*plan = cached->plan;
+		plan->targets_locked = true;
+		ReleaseCachedPlan(cplan, CurrentResourceOwner);
 	}
-	ReleaseCachedPlan(cplan, CurrentResourceOwner);
+
+	if (targets_pin == NULL)
+		plan->targets = NULL;
+	else if (cached->targets != NULL)
+		catalogue_pin(targets_pin, &cached->targets->base);
+}
+
+/*
+ * Whether a plan is what it was when it was read, as of the last invalidation
+ * message: of a target that has been locked since, or of none.
+ */
+bool
+catalogue_feed_plan_is_current(const ReferencePlan *plan)
+{
+	return plan->generation == plan->cached->generation && is_valid(plan->cached);
+}
+
+/*
+ * Whether the server would take its plan again without a look at anything but
+ * messages.  The query's names are qualified: no search_path makes a difference.
+ */
+static bool
+is_valid(const CachedReferencePlan *cached)
+{
+	const CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
+	const CachedPlan *cplan = source->gplan;
+
+	return cached->generation != 0 && source->is_valid && !source->dependsOnRLS &&
+		cplan != NULL && cplan->generation == cached->generation && cplan->is_valid &&
+		!cplan->dependsOnRole && !TransactionIdIsValid(cplan->saved_xmin);
+}
+
+/* The number of the target that is a table; -1 for none. */
+int
+catalogue_feed_target_number(const ReferencePlan *plan, Oid relid)
+{
+	int			low = 0;
+	int			high = plan->ntargets - 1;
+
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (plan->targets[middle].relid == relid)
+			return middle;
+		if (plan->targets[middle].relid < relid)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+
+	return -1;
 }
 
 /* Of the filters that were asked for, each has a query of its own. */
@@ -89,15 +156,15 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 		cached = cached->next;
 	if (cached == NULL)
 	{
-		char	   *sql = catalogue_feed_key_range_query(feed, "*", false, KEY_RANGE_NEWEST, filter);
+		ChapterTable table = catalogue_feed_table(feed);
+		char	   *sql = catalogue_feed_key_range_query(feed, &table, "*", false, KEY_RANGE_NEWEST,
+														 filter);
 		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
 												   filter->type, sql, 0);
 
 		cached = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
 		cached->filter = *filter;
 		cached->query = query;
-		cached->targets_cxt = AllocSetContextCreate(feed->base.cxt, "catalogue index targets",
-													ALLOCSET_SMALL_SIZES);
 		cached->next = feed->reference;
 		feed->reference = cached;
 	}
@@ -112,6 +179,7 @@ read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, 
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
 	Plan	   *plan = stmt->planTree;
+	IndexTarget *targets;
 
 	if (IsA(plan, Limit))
 		plan = outerPlan(plan);
@@ -125,37 +193,50 @@ read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, 
 	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
 	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
-	reference->not_streamed = catalogue_feed_find_targets(feed, filter, stmt, plan, &reference->targets,
+	reference->not_streamed = catalogue_feed_find_targets(feed, filter, stmt, plan, &targets,
 														  &reference->ntargets);
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";
+	else if (reference->not_streamed != NULL && filter->attno == 0 && !stmt->dependsOnRole &&
+			 catalogue_feed_find_leaf_targets(feed, stmt, &targets, &reference->ntargets))
+		reference->not_streamed = NULL;
+	reference->targets = targets;
+	for (int i = 0; i < reference->ntargets; i++)
+	{
+		if (!targets[i].by_executor)
+			reference->equality_operator = targets[i].equality_operator;
+	}
 	if (reference->not_streamed == NULL && reference->ntargets == 1 &&
 		reference->targets[0].relid == feed->relid)
 		reference->id_indexid = find_id_index(feed->relid, reference);
 }
 
-/* Replaces what is kept, at one stroke: the context is reset when nothing can fail any more. */
+/* Replaces what is kept, at one stroke, when nothing can fail any more. */
 static void
-keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation)
-{
-	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue index targets",
-											  ALLOCSET_SMALL_SIZES);
-	IndexTarget *targets = copy_targets(plan, cxt);
-
-	MemoryContextSetParent(cxt, MemoryContextGetParent(cached->targets_cxt));
-	MemoryContextDelete(cached->targets_cxt);
-	cached->targets_cxt = cxt;
-	cached->plan = *plan;
-	cached->plan.targets = targets;
-	cached->generation = generation;
-}
-
-static IndexTarget *
-copy_targets(const ReferencePlan *plan, MemoryContext cxt)
+keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached, const ReferencePlan *plan,
+		  int generation)
 {
 	Size		size = sizeof(IndexTarget) * plan->ntargets;
+	TargetList *targets = NULL;
 
-	return plan->ntargets > 0 ? memcpy(MemoryContextAlloc(cxt, size), plan->targets, size) : NULL;
+	if (plan->ntargets > 0)
+	{
+		MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "catalogue index targets",
+												  ALLOCSET_SMALL_SIZES);
+
+		targets = MemoryContextAllocZero(cxt, offsetof(TargetList, targets) + size);
+		targets->base.cxt = targets->leaf_plans.parent = cxt;
+		memcpy(targets->targets, plan->targets, size);
+		MemoryContextSetParent(cxt, feed->base.cxt);
+	}
+	if (cached->targets != NULL)
+		catalogue_drop_cached(&cached->targets->base);
+	cached->targets = targets;
+	cached->plan = *plan;
+	cached->plan.targets = targets != NULL ? targets->targets : NULL;
+	cached->plan.leaf_plans = targets != NULL ? &targets->leaf_plans : NULL;
+	cached->plan.cached = cached;
+	cached->plan.generation = cached->generation = generation;
 }
 
 /* A unique index on the id alone, by which a page's position can be looked up. */

@@ -4,20 +4,24 @@
  *
  * A partition may have its columns in another order than the table, and columns
  * that were dropped; so each target maps the columns that are looked at.  It is
- * opened when it is first read: of many partitions a filière is in few.
+ * locked and opened when it is needed: of many partitions a filière is in few.
  *
  * Lifetime: in the context that is current at the beginning.  Locks are kept to the
  * end of the transaction.
  */
 #include "feed/scan_targets.h"
 
+#include "feed/leaf_scan.h"
+
 #include "access/attmap.h"
 #include "access/genam.h"
 #include "access/table.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/spccache.h"
 
+static void set_leaf_columns(const ScanTargets *targets, ScanTarget *target);
 static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
 /* All arguments must live as long as the targets. */
@@ -32,12 +36,39 @@ catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, const Colu
 	targets->columns = columns;
 	targets->ntargets = plan->ntargets;
 	for (int i = 0; i < plan->ntargets; i++)
+	{
 		targets->targets[i].plan = &plan->targets[i];
+		targets->targets[i].locked = plan->targets_locked;
+		if (plan->targets[i].by_executor)
+			set_leaf_columns(targets, &targets->targets[i]);
+	}
 
 	return targets;
 }
 
-/* Opens a target, if it is not yet. */
+/* The columns that are looked at, in the executor's rows: one behind the other. */
+static void
+set_leaf_columns(const ScanTargets *targets, ScanTarget *target)
+{
+	ColumnSet  *columns = &target->columns;
+
+	columns->ncolumns = targets->columns->ncolumns;
+	columns->numbers = palloc(sizeof(AttrNumber) * Max(columns->ncolumns, 1));
+	columns->last = 0;
+	for (int i = 0; i < columns->ncolumns; i++)
+		columns->numbers[i] = columns->last = LEAF_COLUMNS + i;
+}
+
+/* Locks a target, before the reference plan is asked whether it is current, and the target read. */
+void
+catalogue_feed_lock_target(ScanTarget *target)
+{
+	if (!target->locked)
+		LockRelationOid(target->plan->relid, AccessShareLock);
+	target->locked = true;
+}
+
+/* Opens a target that is locked, if it is not open yet. */
 void
 catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 {
@@ -48,7 +79,7 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
-		target->rel = table_open(target->plan->relid, AccessShareLock);
+		target->rel = table_open(target->plan->relid, NoLock);
 	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
 	map_columns(targets, target);
 	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,

@@ -22,6 +22,7 @@ typedef struct ColumnSet
 typedef struct ScanTarget
 {
 	const IndexTarget *plan;
+	bool		locked;
 	Relation	rel;			/* NULL until it is first read */
 	Relation	index;
 	int			io_concurrency; /* of its tablespace */
@@ -34,12 +35,14 @@ typedef struct ScanTargets
 	MemoryContext cxt;
 	Relation	rel;			/* whose columns are asked for */
 	const ColumnSet *columns;
+	Datum		filieres;		/* the call's argument, for the executor */
 	int			ntargets;
 	ScanTarget	targets[FLEXIBLE_ARRAY_MEMBER];
 } ScanTargets;
 
 extern ScanTargets *catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel,
 												 const ColumnSet *columns);
+extern void catalogue_feed_lock_target(ScanTarget *target);
 extern void catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target);
 extern void catalogue_feed_end_targets(ScanTargets *targets);
 extern void catalogue_feed_store_columns(const ColumnSet *columns, TupleTableSlot *row,
