@@ -12,7 +12,9 @@
  * is not there.  That pays only where reads wait for a device.  So reads are timed:
  * one that took longer than catalogue.read_ahead_latency begins it, and a faster one
  * of a block that had not been asked for ends it.  Every so many blocks, one is not
- * asked for, in order to be such a sample.
+ * asked for, in order to be such a sample: a read that was slow by chance costs so
+ * many useless requests, and no more.  While reads are fast not all are timed either,
+ * since two looks at the clock are a few hundredths of a read from the system's cache.
  *
  * Lifetime: the state lies in the caller's.  No pin is taken but that of the block
  * that is read, which belongs to the current resource owner.
@@ -25,9 +27,15 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
+/* Of the blocks that could be asked for, one is not. */
 #define BLOCKS_PER_SAMPLE 128
 
+/* Of fast reads the first ones are timed, and then one of so many. */
+#define FIRST_READS_TIMED 4
+#define READS_PER_SAMPLE 8
+
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
+static bool is_sample(ReadAheadScan *ahead, BlockNumber block);
 static int64 blocks_read(void);
 #endif
 
@@ -97,14 +105,12 @@ catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection dir
 Buffer
 catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block)
 {
-	ReadAhead  *shared = ahead->shared;
 	int64		read_before = blocks_read();
 	instr_time	start;
 	instr_time	duration;
 	Buffer		buffer;
 
-	if (ahead->io_concurrency == 0 || catalogue_read_ahead_latency < 0 ||
-		(shared->reads_are_slow && block != ahead->unasked))
+	if (!is_sample(ahead, block))
 		return ReadBuffer(rel, block);
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -112,9 +118,24 @@ catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	if (blocks_read() > read_before)
-		shared->reads_are_slow = INSTR_TIME_GET_MILLISEC(duration) >= catalogue_read_ahead_latency;
+		ahead->shared->reads_are_slow =
+			INSTR_TIME_GET_MILLISEC(duration) >= catalogue_read_ahead_latency;
 
 	return buffer;
+}
+
+/* Is the read of this block to be timed? */
+static bool
+is_sample(ReadAheadScan *ahead, BlockNumber block)
+{
+	ReadAhead  *shared = ahead->shared;
+
+	if (ahead->io_concurrency == 0 || catalogue_read_ahead_latency < 0)
+		return false;
+	if (shared->reads_are_slow)
+		return block == ahead->unasked;
+
+	return shared->fast_reads++ < FIRST_READS_TIMED || shared->fast_reads % READS_PER_SAMPLE == 0;
 }
 
 /* By this backend, from the operating system. */

@@ -20,6 +20,7 @@ typedef struct ReadAhead
 								 * that is being fetched */
 	int			nscans;			/* that share the I/O concurrency at first */
 	bool		reads_are_slow;
+	uint32		fast_reads;		/* while they are not */
 	uint64		considered;		/* blocks */
 	uint64		blocks;			/* of these, that were asked for */
 } ReadAhead;
