@@ -45,5 +45,7 @@ typedef struct IndexTarget
 extern const char *catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
 											   const PlannedStmt *stmt, const Plan *plan, IndexTarget **targets,
 											   int *ntargets);
+extern bool catalogue_feed_index_fits(const ChapterFeed *feed, const PageFilter *filter, Oid relid,
+									  Oid indexid);
 
 #endif							/* CATALOGUE_INDEX_TARGETS_H */

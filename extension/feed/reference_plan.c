@@ -2,13 +2,14 @@
  * reference_plan.c
  *		What the planner answers about the feed's reference query.
  *
- * Ask the planner, don't guess.  For every function there is one saved plan of
- * the query that anyone would write by hand for a first page.  Where its generic
- * plan reads one ordered index of the bound table, or of each of its partitions
- * (index_targets.c), those indexes can be streamed from without the executor.  Any
- * other plan means that the planner knows something that this module doesn't
- * (row-level security, a foreign or distributed table, a missing index); then the
- * executor runs the plans of key_range.c.
+ * Ask the planner, don't guess.  For every function there is the query that anyone
+ * would write by hand for a first page, and its generic plan among the indexes that
+ * can be streamed from (ordered_plan.c).  Where that reads one ordered index of the
+ * bound table, or of each of its partitions (index_targets.c), it is done without the
+ * executor.  Any other plan means that the planner knows something that this module
+ * doesn't (row-level security, a foreign or distributed table, a missing index); then
+ * the executor runs the plans of key_range.c, and the query's own best plan says what
+ * that costs.
  *
  * Locking: asking for the reference plan takes the locks that running it would
  * take, and they are held to the end of the transaction.
@@ -21,6 +22,7 @@
 #include "feed/reference_plan.h"
 
 #include "feed/key_range.h"
+#include "feed/ordered_plan.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -35,8 +37,10 @@
 
 typedef struct CachedReferencePlan
 {
-	struct CachedReferencePlan *next;	/* of another filter */
+	struct CachedReferencePlan *next;	/* of another filter, or planned in
+										 * another way */
 	PageFilter	filter;
+	bool		ordered;		/* by ordered_plan.c */
 	SPIPlanPtr	query;
 	int			generation;		/* of the server's plan that "plan" was read
 								 * from; 0 for none */
@@ -44,7 +48,10 @@ typedef struct CachedReferencePlan
 	MemoryContext targets_cxt;	/* of its targets */
 } CachedReferencePlan;
 
-static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter);
+static void read_reference_plan(ChapterFeed *feed, const PageFilter *filter, bool ordered,
+								ReferencePlan *plan);
+static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter,
+											  bool ordered);
 static void read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan,
 					  bool row_security, ReferencePlan *reference);
 static void keep_plan(CachedReferencePlan *cached, const ReferencePlan *plan, int generation);
@@ -54,16 +61,32 @@ static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
 
 /*
  * What the reference query's generic plan says, valid now and with its locks
- * taken; in the current memory context.  The plan is read again only after the
- * server has replanned it.
+ * taken; in the current memory context.
  */
 void
 catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
 								   ReferencePlan *plan)
 {
-	CachedReferencePlan *cached = prepare_reference(feed, filter);
+	const char *not_streamed;
+
+	read_reference_plan(feed, filter, true, plan);
+	not_streamed = plan->not_streamed;
+	if (not_streamed == NULL)
+		return;
+
+	read_reference_plan(feed, filter, false, plan);
+	if (plan->not_streamed != NULL)
+		plan->not_streamed = not_streamed;
+}
+
+/* The same of one way to plan it.  The plan is read again only after the server has replanned it. */
+static void
+read_reference_plan(ChapterFeed *feed, const PageFilter *filter, bool ordered, ReferencePlan *plan)
+{
+	CachedReferencePlan *cached = prepare_reference(feed, filter, ordered);
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
-	CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
+	CachedPlan *cplan = ordered ? catalogue_feed_ordered_plan(feed, filter, source)
+		: GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
 	if (cached->generation == cplan->generation)
 	{
@@ -80,11 +103,12 @@ catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
 
 /* Of the filters that were asked for, each has a query of its own. */
 static CachedReferencePlan *
-prepare_reference(ChapterFeed *feed, const PageFilter *filter)
+prepare_reference(ChapterFeed *feed, const PageFilter *filter, bool ordered)
 {
 	CachedReferencePlan *cached = feed->reference;
 
-	while (cached != NULL && (cached->filter.attno != filter->attno ||
+	while (cached != NULL && (cached->ordered != ordered ||
+							  cached->filter.attno != filter->attno ||
 							  cached->filter.opno != filter->opno))
 		cached = cached->next;
 	if (cached == NULL)
@@ -95,6 +119,7 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 
 		cached = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
 		cached->filter = *filter;
+		cached->ordered = ordered;
 		cached->query = query;
 		cached->targets_cxt = AllocSetContextCreate(feed->base.cxt, "catalogue index targets",
 													ALLOCSET_SMALL_SIZES);
