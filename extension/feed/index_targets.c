@@ -35,6 +35,7 @@ static bool find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *ta
 static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
 static bool is_heap(Oid relid);
+static void set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
 static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
 static void set_filter(IndexTarget *target, Oid opno);
@@ -173,7 +174,6 @@ static const char *
 find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt *stmt,
 			const Plan *plan, IndexTarget *target)
 {
-	const Attachment *attachment = feed->attachment;
 	List	   *indexqual;
 
 	if (IsA(plan, IndexScan))
@@ -195,10 +195,7 @@ find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt
 	else
 		return why_not_index_scan(plan);
 
-	target->relid = rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid;
-	target->filiere_attno = get_attnum(target->relid, attachment->chapters_filiere);
-	target->created_at_attno = get_attnum(target->relid, attachment->chapters_created_at);
-	target->id_attno = get_attnum(target->relid, attachment->chapters_id);
+	set_table(feed, rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid, target);
 
 	if (!is_heap(target->relid))
 		return "the table is not a heap";
@@ -239,6 +236,32 @@ is_heap(Oid relid)
 	table_close(rel, NoLock);
 
 	return heap;
+}
+
+/*
+ * Whether a page could be streamed from an index of a table: its columns are such.
+ * Their directions are another matter.
+ */
+bool
+catalogue_feed_index_fits(const ChapterFeed *feed, const PageFilter *filter, Oid relid, Oid indexid)
+{
+	IndexTarget target = {.indexid = indexid};
+
+	set_table(feed, relid, &target);
+
+	return index_has_order(feed, filter, &target);
+}
+
+/* Columns of the bound table, a partition or a child, by their names. */
+static void
+set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target)
+{
+	const Attachment *attachment = feed->attachment;
+
+	target->relid = relid;
+	target->filiere_attno = get_attnum(relid, attachment->chapters_filiere);
+	target->created_at_attno = get_attnum(relid, attachment->chapters_created_at);
+	target->id_attno = get_attnum(relid, attachment->chapters_id);
 }
 
 /* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */

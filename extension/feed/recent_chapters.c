@@ -20,6 +20,7 @@
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
 #include "feed/key_range.h"
+#include "feed/ordered_plan.h"
 #include "feed/page_filter.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
@@ -107,6 +108,7 @@ void
 catalogue_feed_init(void)
 {
 	catalogue_register_tuple_source(&chapter_source);
+	catalogue_ordered_plan_init();
 }
 
 /*

@@ -2,13 +2,14 @@
  * reference_plan.c
  *		What the planner answers about the feed's reference query.
  *
- * Ask the planner, don't guess.  For every function there is one saved plan of
- * the query that anyone would write by hand for a first page.  Where its generic
- * plan reads one ordered index of the bound table, or of each of its partitions
- * (index_targets.c), those indexes can be streamed from without the executor.  Any
- * other plan means that the planner knows something that this module doesn't
- * (row-level security, a foreign or distributed table, a missing index); then the
- * executor runs the plans of key_range.c.
+ * Ask the planner, don't guess.  For every function there is the query that anyone
+ * would write by hand for a first page, and its generic plan among the indexes that
+ * can be streamed from (ordered_plan.c).  Where that reads one ordered index of the
+ * bound table, or of each of its partitions (index_targets.c), it is done without the
+ * executor.  Any other plan means that the planner knows something that this module
+ * doesn't (row-level security, a foreign or distributed table, a missing index); then
+ * the executor runs the plans of key_range.c, and the query's own best plan says what
+ * that costs.
  *
  * Locking: the caller has locked the table.  Asking again for a plan that is still
  * valid locks no partition: of many a filière is in few.  Whoever reads one locks
@@ -24,6 +25,7 @@
 
 #include "feed/key_range.h"
 #include "feed/leaf_plan.h"
+#include "feed/ordered_plan.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -46,8 +48,10 @@ typedef struct TargetList
 
 typedef struct CachedReferencePlan
 {
-	struct CachedReferencePlan *next;	/* of another filter */
+	struct CachedReferencePlan *next;	/* of another filter, or planned in
+										 * another way */
 	PageFilter	filter;
+	bool		ordered;		/* by ordered_plan.c */
 	SPIPlanPtr	query;
 	int			generation;		/* of the server's plan that "plan" was read
 								 * from; 0 for none */
@@ -55,10 +59,13 @@ typedef struct CachedReferencePlan
 	TargetList *targets;		/* NULL for none */
 } CachedReferencePlan;
 
-static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter);
+static void read_reference_plan(ChapterFeed *feed, const PageFilter *filter, bool ordered,
+								ReferencePlan *plan, CachedPin *targets_pin);
+static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilter *filter,
+											  bool ordered);
 static bool is_valid(const CachedReferencePlan *cached);
-static void read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan,
-					  bool row_security, ReferencePlan *reference);
+static void read_plan(const ChapterFeed *feed, const CachedReferencePlan *cached,
+					  CachedPlan *cplan, bool row_security, ReferencePlan *reference);
 static void keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached,
 					  const ReferencePlan *plan, int generation);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
@@ -66,25 +73,42 @@ static bool identifies_row(Relation rel, Relation index, AttrNumber attno);
 
 /*
  * What the reference query's generic plan says, valid now.  Its targets are there
- * for those who give a pin for them, which ends before that on the feed.  The plan
- * is read again only after the server has replanned it.
+ * for those who give a pin for them, which ends before that on the feed.
  */
 void
 catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
 								   ReferencePlan *plan, CachedPin *targets_pin)
 {
-	CachedReferencePlan *cached = prepare_reference(feed, filter);
+	const char *not_streamed;
+
+	read_reference_plan(feed, filter, true, plan, targets_pin);
+	not_streamed = plan->not_streamed;
+	if (not_streamed == NULL)
+		return;
+
+	read_reference_plan(feed, filter, false, plan, targets_pin);
+	if (plan->not_streamed != NULL)
+		plan->not_streamed = not_streamed;
+}
+
+/* The same of one way to plan it.  The plan is read again only after the server has replanned it. */
+static void
+read_reference_plan(ChapterFeed *feed, const PageFilter *filter, bool ordered, ReferencePlan *plan,
+					CachedPin *targets_pin)
+{
+	CachedReferencePlan *cached = prepare_reference(feed, filter, ordered);
 
 	if (is_valid(cached))
 		*plan = cached->plan;
 	else
 	{
 		CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(cached->query));
-		CachedPlan *cplan = GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
+		CachedPlan *cplan = ordered ? catalogue_feed_ordered_plan(feed, filter, source)
+			: GetCachedPlan(source, NULL, CurrentResourceOwner, NULL);
 
 		if (cached->generation != cplan->generation)
 		{
-			read_plan(feed, filter, cplan, source->dependsOnRLS, plan);
+			read_plan(feed, cached, cplan, source->dependsOnRLS, plan);
 			keep_plan(feed, cached, plan, cplan->generation);
 		}
 		*plan = cached->plan;
@@ -147,11 +171,12 @@ catalogue_feed_target_number(const ReferencePlan *plan, Oid relid)
 
 /* Of the filters that were asked for, each has a query of its own. */
 static CachedReferencePlan *
-prepare_reference(ChapterFeed *feed, const PageFilter *filter)
+prepare_reference(ChapterFeed *feed, const PageFilter *filter, bool ordered)
 {
 	CachedReferencePlan *cached = feed->reference;
 
-	while (cached != NULL && (cached->filter.attno != filter->attno ||
+	while (cached != NULL && (cached->ordered != ordered ||
+							  cached->filter.attno != filter->attno ||
 							  cached->filter.opno != filter->opno))
 		cached = cached->next;
 	if (cached == NULL)
@@ -164,6 +189,7 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 
 		cached = MemoryContextAllocZero(feed->base.cxt, sizeof(CachedReferencePlan));
 		cached->filter = *filter;
+		cached->ordered = ordered;
 		cached->query = query;
 		cached->next = feed->reference;
 		feed->reference = cached;
@@ -172,10 +198,15 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter)
 	return cached;
 }
 
+/*
+ * Leaves without the index are read by the executor only where the planner was free:
+ * what it was to avoid has costs that say nothing.
+ */
 static void
-read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, bool row_security,
-		  ReferencePlan *reference)
+read_plan(const ChapterFeed *feed, const CachedReferencePlan *cached, CachedPlan *cplan,
+		  bool row_security, ReferencePlan *reference)
 {
+	const PageFilter *filter = &cached->filter;
 	const Attachment *attachment = feed->attachment;
 	PlannedStmt *stmt = linitial_node(PlannedStmt, cplan->stmt_list);
 	Plan	   *plan = stmt->planTree;
@@ -197,7 +228,8 @@ read_plan(const ChapterFeed *feed, const PageFilter *filter, CachedPlan *cplan, 
 														  &reference->ntargets);
 	if (reference->not_streamed != NULL && row_security)
 		reference->not_streamed = "row-level security applies";
-	else if (reference->not_streamed != NULL && filter->attno == 0 && !stmt->dependsOnRole &&
+	else if (reference->not_streamed != NULL && !cached->ordered && filter->attno == 0 &&
+			 !stmt->dependsOnRole &&
 			 catalogue_feed_find_leaf_targets(feed, stmt, &targets, &reference->ntargets))
 		reference->not_streamed = NULL;
 	reference->targets = targets;

@@ -1,0 +1,16 @@
+/*
+ * ordered_plan.h
+ *		The reference query's plan by an index that has the feed's order.
+ */
+#ifndef CATALOGUE_ORDERED_PLAN_H
+#define CATALOGUE_ORDERED_PLAN_H
+
+#include "feed/feed.h"
+
+#include "utils/plancache.h"
+
+extern void catalogue_ordered_plan_init(void);
+extern CachedPlan *catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
+											   CachedPlanSource *source);
+
+#endif							/* CATALOGUE_ORDERED_PLAN_H */
