@@ -32,6 +32,10 @@
 /* An array of unknown length has 10 elements: the planner's own guess. */
 #define DEFAULT_ELEMENTS 10
 
+/* n, where a call does not say it, and what the planner expects of an unknown LIMIT. */
+#define DEFAULT_N 100
+#define UNKNOWN_LIMIT_FRACTION 0.10
+
 /* The filières that a call asks for, as far as the planner can know them. */
 typedef struct Filieres
 {
@@ -49,7 +53,7 @@ static void filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *
 								  Selectivity *any, Selectivity *named);
 static void read_table_size(Oid relid, double *rows, double *pages);
 static Oid	equality_operator(const ChapterFeed *feed, const ReferencePlan *plan);
-static double requested_rows(List *args);
+static double requested_rows(List *args, double all);
 static void set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
 					 TupleSourceEstimate *estimate);
 static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order);
@@ -70,7 +74,11 @@ catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 	read_filieres(feed, linitial(args), &filieres);
 
 	if (estimate->rows <= 0)
-		estimate->rows = clamp_row_est(Min(requested_rows(args), all_rows(feed, &plan, &filieres)));
+	{
+		double		all = all_rows(feed, &plan, &filieres);
+
+		estimate->rows = clamp_row_est(Min(requested_rows(args, all), all));
+	}
 	set_cost(feed, &plan, filieres.number, estimate);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan.depends_on_role;
@@ -223,20 +231,23 @@ equality_operator(const ChapterFeed *feed, const ReferencePlan *plan)
 	return OidIsValid(opno) ? opno : type->eq_opr;
 }
 
-/* The call's n, as far as the planner can know it. */
+/*
+ * The call's n, as far as the planner can know it.  An n that is not known is the
+ * default, but no more than the part of all rows that the planner expects of an
+ * unknown LIMIT: else a prepared statement would look cheaper with each n that is
+ * less, and be planned every time.
+ */
 static double
-requested_rows(List *args)
+requested_rows(List *args, double all)
 {
-	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
+	Node	   *n = list_nth(args, ARG_N);
 
-	if (n != NULL && IsA(n, Const))
-	{
-		if (((Const *) n)->constisnull)
-			return (double) ALL_CHAPTERS;
-		return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
-	}
+	if (!IsA(n, Const))
+		return Min(DEFAULT_N, all * UNKNOWN_LIMIT_FRACTION);
+	if (((Const *) n)->constisnull)
+		return (double) ALL_CHAPTERS;
 
-	return 100;					/* the default of n */
+	return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
 }
 
 /*

@@ -71,6 +71,9 @@ static bool collect_columns(RelOptInfo *rel, List *clauses, List **columns);
 static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 							  List *tlist, List *clauses, List *custom_plans);
 
+static List *conditions_by_selectivity(List *clauses);
+static int	compare_selectivity(const ListCell *a, const ListCell *b);
+
 static const TupleSourceMethods *source_methods(List *custom_private);
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
@@ -234,7 +237,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 		cscan->custom_exprs =
 			list_concat(cscan->custom_exprs,
 						methods->use_conditions(call->funcid, call->args, rel->relid,
-												cscan->scan.plan.qual, &used));
+												conditions_by_selectivity(clauses), &used));
 	bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys, used != NIL ? 1 : 0);
 	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
 	cscan->custom_private = list_concat_copy(best_path->custom_private,
@@ -259,6 +262,32 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	cscan->methods = &scan_methods;
 
 	return &cscan->scan.plan;
+}
+
+/* The conditions, those first which the planner expects to leave the fewest rows. */
+static List *
+conditions_by_selectivity(List *clauses)
+{
+	List	   *sorted = list_copy(clauses);
+
+	list_sort(sorted, compare_selectivity);
+
+	return extract_actual_clauses(sorted, false);
+}
+
+/* list_sort() comparator; one that has not been estimated comes last. */
+static int
+compare_selectivity(const ListCell *a, const ListCell *b)
+{
+	Selectivity selectivity_a = lfirst_node(RestrictInfo, a)->norm_selec;
+	Selectivity selectivity_b = lfirst_node(RestrictInfo, b)->norm_selec;
+
+	if (selectivity_a < 0)
+		selectivity_a = 1;
+	if (selectivity_b < 0)
+		selectivity_b = 1;
+
+	return (selectivity_a > selectivity_b) - (selectivity_a < selectivity_b);
 }
 
 /* The source that a path or plan names. */

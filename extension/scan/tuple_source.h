@@ -74,10 +74,10 @@ typedef struct TupleSourceMethods
 	List	   *(*take_conditions) (Index rti, List **conditions);
 
 	/*
-	 * Finds those conditions by which the source can read less.  They are
-	 * applied above it all the same.  Returns what they compare with, for
-	 * open(), and what begin() is to know of them: a list that a plan can
-	 * keep.  NULL for a source that uses none.
+	 * Finds those conditions by which the source can read less, the most
+	 * selective first.  They are applied above it all the same.  Returns what
+	 * they compare with, for open(), and what begin() is to know of them: a
+	 * list that a plan can keep.  NULL for a source that uses none.
 	 */
 	List	   *(*use_conditions) (Oid funcid, List *args, Index rti, List *conditions,
 								   List **used);

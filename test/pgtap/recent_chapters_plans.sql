@@ -73,5 +73,22 @@ BEGIN
 END $$;
 SELECT matches(pg_temp.first_line($$SELECT id FROM few.recent_chapters('f1', 5)$$), 'cost=\d{1,3}\..*rows=5 ', '... at the cost that plain SQL has');
 
+-- Two conditions that have an index: that one is used which fewer chapters meet, in whatever order they are written.
+SELECT pg_temp.make('levels', $$INSERT INTO chapters SELECT i, 'f' || i % 2, 'L' || (i % 100 > 0)::int, 2000 + i / 2 % 25,
+		timestamp '2024-01-01' + i * interval '1 minute', 'chapter ' || i FROM generate_series(1, 10000) AS i$$,
+	'CREATE INDEX by_level ON chapters (filiere, niveau, created_at DESC NULLS LAST, id DESC)',
+	'CREATE INDEX by_year ON chapters (filiere, year, created_at DESC NULLS LAST, id DESC)', 'ANALYZE chapters');
+SELECT matches(pg_temp.explained($$SELECT id FROM levels.recent_chapters('f1', NULL) WHERE $$ || condition), index, condition)
+FROM (VALUES ($$niveau = 'L1' AND year = 2003$$, 'Index: by_year'), ($$year = 2003 AND niveau = 'L1'$$, 'Index: by_year'),
+	($$niveau = 'L0' AND year = 2003$$, 'Index: by_level'), ($$year = 2003 AND niveau = 'L0'$$, 'Index: by_level')) AS c (condition, index);
+
+-- A prepared page is planned as often as plain SQL's: where n is less than what is expected of any, not for each call.
+SELECT pg_temp.make('small', $$INSERT INTO chapters SELECT i, 'f' || i % 100, 'L1', 2024,
+		timestamp '2024-01-01' + i * interval '1 minute', 'chapter ' || i FROM generate_series(1, 10000) AS i ORDER BY md5(i::text)$$, 'ANALYZE chapters');
+PREPARE page(text, bigint) AS SELECT id, titre FROM small.recent_chapters($1, $2);
+PREPARE plain(text, bigint) AS SELECT id, titre FROM small.chapters WHERE filiere = $1 ORDER BY created_at DESC NULLS LAST, id DESC LIMIT $2;
+DO $$ BEGIN FOR i IN 1 .. 7 LOOP EXECUTE 'EXECUTE page(''f1'', 10)'; EXECUTE 'EXECUTE plain(''f1'', 10)'; END LOOP; END $$;
+SELECT is(generic_plans, 2::bigint, name || ' is planned five times') FROM pg_prepared_statements WHERE name IN ('page', 'plain') ORDER BY name;
+
 SELECT * FROM finish();
 ROLLBACK;
