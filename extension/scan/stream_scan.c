@@ -392,11 +392,17 @@ next_row(ScanState *ss)
 	return ss->ss_ScanTupleSlot;
 }
 
-/* Not reached: row marks refer to the whole row, for which there is no such node. */
+/*
+ * The next row, where EvalPlanQual() runs a plan again for a row that was updated
+ * meanwhile.  A call's own row mark refers to the whole row, for which there is no
+ * such node; but one below a UNION ALL has none, and is read again as any table there.
+ */
 static bool
 recheck_row(ScanState *ss, TupleTableSlot *slot)
 {
-	return true;
+	(void) next_row(ss);
+
+	return !TupIsNull(slot);
 }
 
 /*
