@@ -349,7 +349,7 @@ sub with_ties
 sub wrapped
 {
 	my ($self, $query) = @_;
-	my $columns = 'r.id, r.filiere, r.created_at, r.niveau, r.n, r.titre';
+	my $columns = join ', ', map { "r.$_" } @{ $self->{feed}{names} };
 	my $inner = "SELECT $columns FROM %P1 AS r" . $self->where($query) . '%O' . $self->limit($query);
 
 	return "WITH r AS " . pick('', 'MATERIALIZED ') . "($inner) SELECT r.titre FROM r" . $self->where($query) . " ORDER BY $order" if chance(0.5);
