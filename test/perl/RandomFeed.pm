@@ -42,9 +42,9 @@ sub choose_types
 	$self->{type}{filiere} = $types->random('filiere');
 	$self->{type}{id} = $types->random('id');
 	$self->{type}{created_at} = $types->random('created_at');
-	$self->{type}{niveau} = pick('varchar(4)', 'text', 'smallint', 'boolean', 'trial.label');
+	$self->{type}{niveau} = $types->random('niveau');
 	$self->{nullable} = pick_by('nullable' => 5, 'NOT NULL' => 4, $self->{version} >= 18 ? ('NOT VALID' => 2) : ());
-	$self->kind("$_: $self->{type}{$_}") foreach qw(filiere id created_at);
+	$self->kind("$_: $self->{type}{$_}") foreach qw(filiere id created_at niveau);
 	$self->kind("created_at $self->{nullable}");
 	return;
 }
@@ -175,12 +175,12 @@ sub leaves
 sub choose_rows
 {
 	my ($self) = @_;
-	my $number = pick(0, 6, 40, 90, 90);
+	my $number = pick(0, 6, 40, 90, 90, 150);
 	my $times = pick(2, 6, 15, 40);
 	my $undated = $self->{nullable} eq 'NOT NULL' ? 0 : pick(0, 0.1, 0.5);
 	my $without = $self->accepts_null_filiere ? pick(0, 0.1) : 0;
 
-	$self->{filieres} = pick(2, 4, 7);
+	$self->{filieres} = pick(2, 4, 7, 30);
 	$self->{rows} = [
 		map {
 			{ id => $_, filiere => chance($without) ? undef : int rand $self->{filieres},

@@ -60,14 +60,14 @@ sub call
 	elsif ($several)
 	{
 		my $type = $feed->argument_type('filiere') . '[]';
-		my @elements = map { $self->filiere } 1 .. pick(0, 1, 2, 3, 3, 8);
+		my @elements = map { $self->filiere } 1 .. pick(0, 1, 2, 3, 3, 8, 40);
 		$call{filiere} = $self->argument($query, chance(0.03) ? 'NULL' : 'ARRAY[' . join(', ', @elements) . ']', $type);
 	}
 	else
 	{
 		$call{filiere} = $self->argument($query, $self->filiere, $feed->argument_type('filiere'));
 	}
-	$call{n} = $self->argument($query, pick('NULL', 'NULL', 0, 1, 3, 10, 10, 100, 1000, 5_000_000_000), 'bigint') if chance(0.85);
+	$call{n} = $self->argument($query, pick('NULL', 'NULL', 0, 1, 3, 10, 10, 100, 1000, 5_000_000_000, '9223372036854775807'), 'bigint') if chance(0.85);
 	if ($outer{last_id})
 	{
 		$call{before_id} = $outer{last_id};
@@ -94,7 +94,7 @@ sub filiere
 
 	return 'NULL' if chance(0.03);
 	return "'$beyond'" if $beyond && chance(0.05);
-	return $feed->alike(filiere => int rand(chance(0.9) ? $feed->{filieres} : 12));
+	return $feed->alike(filiere => int rand(chance(0.9) ? $feed->{filieres} : 40));
 }
 
 # A value as a literal, a parameter, or an expression.
@@ -176,7 +176,7 @@ sub condition
 {
 	my ($self, $query) = @_;
 	my $feed = $self->{feed};
-	my $niveau = $self->argument($query, $feed->alike(niveau => int rand 3), $feed->argument_type('niveau'));
+	my $niveau = $self->argument($query, $feed->alike(niveau => int rand 3), pick($feed->argument_type('niveau'), $feed->{types}->name($feed->{type}{niveau})));
 	my $at = $feed->literal(created_at => int rand 15);
 	my @conditions = ("r.niveau = $niveau", "r.niveau = $niveau", "r.niveau = $niveau", 'r.niveau IS NULL', "r.niveau <> $niveau",
 		"r.n > 4", "r.n = 3 AND r.niveau = $niveau", "r.niveau = $niveau AND r.titre LIKE '%1%'", "r.created_at = $at", "r.created_at >= $at", 'r.created_at IS NOT NULL',
@@ -195,7 +195,7 @@ sub limit
 {
 	my ($self, $query) = @_;
 	my $limit = '';
-	$limit .= ' LIMIT ' . $self->argument($query, pick(0, 1, 2, 5, 30), 'bigint') if chance(0.45);
+	$limit .= ' LIMIT ' . $self->argument($query, pick(0, 1, 2, 5, 30, 'NULL'), 'bigint') if chance(0.45);
 	$limit .= ' OFFSET ' . $self->argument($query, pick(0, 1, 4, 50), 'bigint') if chance(0.2);
 	return $limit;
 }
