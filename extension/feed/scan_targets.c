@@ -82,14 +82,11 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 		target->rel = table_open(target->plan->relid, NoLock);
 	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
 	map_columns(targets, target);
-	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,
-																   target->columns.numbers,
-																   target->columns.ncolumns);
 	target->index = index_open(target->plan->indexid, AccessShareLock);
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped. */
+/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped.  And how those are computed that are virtual. */
 static void
 map_columns(const ScanTargets *targets, ScanTarget *target)
 {
@@ -100,6 +97,8 @@ map_columns(const ScanTargets *targets, ScanTarget *target)
 	if (target->plan->relid != RelationGetRelid(targets->rel))
 		map = build_attrmap_by_name_if_req(RelationGetDescr(target->rel),
 										   RelationGetDescr(targets->rel), false);
+	target->virtual_columns = catalogue_feed_begin_virtual_columns(targets->rel, columns->numbers,
+																   columns->ncolumns, map);
 	if (map == NULL)
 		return;
 
