@@ -56,6 +56,12 @@ SELECT i, md5('universite')::uuid, md5('ufr')::uuid,
 FROM generate_series(1, 10000 + :big) AS i
 ORDER BY md5(i::text);
 
+-- Arrays of filieres most of which have no chapters.
+CREATE TABLE bench.many_filieres (size integer PRIMARY KEY, names varchar[]);
+ALTER TABLE bench.many_filieres ALTER names SET STORAGE EXTERNAL;
+INSERT INTO bench.many_filieres
+SELECT size, ARRAY(SELECT bench.filiere(i) FROM generate_series(1, size) AS i) FROM unnest('{1000,30000}'::integer[]) AS size;
+
 CREATE TABLE bench.subjects (id varchar PRIMARY KEY, nom text);
 INSERT INTO bench.subjects SELECT md5('matiere ' || i)::uuid::varchar, 'Matiere ' || i FROM generate_series(0, 999) AS i;
 
@@ -87,5 +93,6 @@ CREATE INDEX ON bench.chapitres_complets (filiere_id, created_at DESC NULLS LAST
 CREATE INDEX ON bench_big.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
 ALTER TABLE bench.chapitres_complets SET (autovacuum_enabled = off);
 ALTER TABLE bench_big.chapitres_complets SET (autovacuum_enabled = off);
-VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets, bench.subjects, bench_hash.chapters, bench_time.chapters;
+VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets, bench.subjects, bench.many_filieres,
+	bench_hash.chapters, bench_time.chapters;
 CHECKPOINT;
