@@ -4,7 +4,9 @@
  *
  * Several filières are one ordered scan each (filiere_scan.c), merged through the
  * server's binary heap: n + k index entries are read for n rows of k filières,
- * where a single query with = ANY reads every chapter of all of them.
+ * where a single query with = ANY reads every chapter of all of them.  Where they are
+ * many, index entries are merged, and only the rows that the page gets are fetched
+ * (entry_rows.c).
  *
  * Lifetime: everything is allocated in the context that is current at begin;
  * index scans and buffer pins belong to the current resource owner, so that an
@@ -12,10 +14,10 @@
  */
 #include "feed/index_scan.h"
 
+#include "feed/entry_rows.h"
+#include "feed/filiere_probe.h"
 #include "feed/filiere_scan.h"
 #include "feed/pruning.h"
-
-#include <limits.h>
 
 #include "lib/binaryheap.h"
 #include "utils/lsyscache.h"
@@ -30,14 +32,21 @@ struct ChapterScan
 {
 	ScanPool   *pool;
 	ScanTargets *targets;
+	Snapshot	snapshot;
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
 	FiliereScan *single;		/* the scan, if there is just one */
 	binaryheap *heap;			/* else those that have a current row */
 	List	   *found;			/* of FiliereScan *, those that have chapters */
 	FiliereScan *spare;			/* allocated, and not among them */
+	List	   *asked;			/* begun, whose first blocks were asked for,
+								 * and that are not read yet ... */
+	int			nasked;			/* ... up to this filière */
+	FiliereProbe *probe;
 	FiliereScan *last_returned; /* to be advanced before the next row is
 								 * returned */
+	EntryRows  *rows;			/* of entries that are merged; NULL where
+								 * these are rows */
 	int			nmerged;
 	SortSupportData by_created_at;
 	SortSupportData by_id;
@@ -48,8 +57,13 @@ static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
 static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
+static int	count_scans(const ChapterScan *scan, const Datum *filieres, int nfilieres);
 static void start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static int	skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing);
+static void ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static FiliereScan *new_filiere(ChapterScan *scan, Datum value, int target);
 static bool add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets);
+static TupleTableSlot *next_of_entries(ChapterScan *scan, const ScanTarget **target);
 static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
@@ -69,6 +83,7 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	int		   *numbers = palloc(sizeof(int) * targets->ntargets);
 
 	scan->targets = targets;
+	scan->snapshot = snapshot;
 	scan->feed = feed;
 	scan->plan = plan;
 	nfilieres = sort_and_unique(scan, filieres, nfilieres);
@@ -86,8 +101,11 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	else
 	{
 		scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position,
-												Min((int64) nfilieres * targets->ntargets, INT_MAX),
+												count_scans(scan, filieres, nfilieres),
 												rows_wanted);
+		if (catalogue_feed_by_batches(scan->pool))
+			scan->rows = catalogue_feed_begin_entry_rows(targets, snapshot,
+														 catalogue_feed_read_ahead(scan->pool));
 		scan->nmerged = 0;
 		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
 		init_descending(scan, &scan->by_id, plan->id_attno);
@@ -110,6 +128,9 @@ catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 {
 	FiliereScan *filiere = scan->single;
 
+	if (scan->rows != NULL)
+		return next_of_entries(scan, target);
+
 	if (filiere != NULL)
 	{
 		if (!catalogue_feed_filiere_next(scan->pool, filiere))
@@ -126,7 +147,34 @@ catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 	catalogue_feed_row_returned(scan->pool);
 	*target = filiere->target;
 
-	return catalogue_feed_filiere_row(scan->pool, filiere);
+	return catalogue_feed_filiere_row(filiere);
+}
+
+/* The same where index entries are merged: the next of them that leads to a row. */
+static TupleTableSlot *
+next_of_entries(ChapterScan *scan, const ScanTarget **target)
+{
+	TupleTableSlot *row;
+
+	do
+	{
+		while (catalogue_feed_wants_entry(scan->rows))
+		{
+			FiliereScan *filiere;
+
+			advance_last_returned(scan);
+			if (binaryheap_empty(scan->heap))
+				break;
+			filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+			scan->last_returned = filiere;
+			catalogue_feed_queue_entry(scan->rows, filiere->target, filiere->tid);
+		}
+		if (!catalogue_feed_fetch_queued(scan->rows, target, &row))
+			return NULL;
+	} while (row == NULL);
+	catalogue_feed_row_returned(scan->pool);
+
+	return row;
 }
 
 static void
@@ -167,6 +215,10 @@ void
 catalogue_feed_scan_end(ChapterScan *scan)
 {
 	catalogue_feed_end_scans(scan->pool);
+	if (scan->rows != NULL)
+		catalogue_feed_end_entry_rows(scan->rows);
+	if (scan->probe != NULL)
+		catalogue_feed_end_probe(scan->probe);
 }
 
 /*
@@ -223,6 +275,27 @@ init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 	PrepareSortSupportFromOrderingOp(type->gt_opr, ssup);
 }
 
+/*
+ * How many scans there are, of each filière one for each target that can have it;
+ * beyond MAX_OPEN_SCANS it makes no difference.
+ */
+static int
+count_scans(const ChapterScan *scan, const Datum *filieres, int nfilieres)
+{
+	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
+	int			nscans = 0;
+
+	if (scan->targets->ntargets == 1)
+		return nfilieres;
+
+	for (int i = 0; i < nfilieres && nscans <= MAX_OPEN_SCANS; i++)
+		nscans += catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel, filieres[i],
+									   numbers);
+	pfree(numbers);
+
+	return nscans;
+}
+
 /* Reads the first row of each filière, of each target that can have it, into the heap. */
 static void
 start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
@@ -235,17 +308,23 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 
 	while (i < nfilieres)
 	{
-		Datum		value = filieres[i++];
+		Datum		value = filieres[i];
 		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
 													value, numbers);
 
+		if (i >= scan->nasked)
+		{
+			scan->nasked = i;
+			ask_for_first_rows(scan, filieres, nfilieres);
+		}
+		i++;
 		scan->nmerged += ntargets;
 		if (add_filiere(scan, value, numbers, ntargets))
 			missing = 0;
-		else if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
-				 scan->plan->filter.attno == 0)
+		else if (++missing >= patience && i < nfilieres && i >= scan->nasked &&
+				 scan->targets->ntargets == 1 && scan->plan->filter.attno == 0)
 		{
-			int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
+			int			next = skip_missing(scan, filieres, nfilieres, i - 1);
 
 			/*
 			 * Those that have chapters, but none on this page, are not
@@ -264,6 +343,56 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 	pfree(numbers);
 }
 
+/* The next filière that may have chapters, where there is one target, which has been read. */
+static int
+skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing)
+{
+	if (scan->probe == NULL)
+		scan->probe = catalogue_feed_begin_probe(&scan->targets->targets[0], scan->snapshot,
+												 scan->feed);
+
+	return catalogue_feed_skip_missing(scan->probe, filieres, nfilieres, missing);
+}
+
+/*
+ * While reads are slow, the first rows of some filières are not waited for one after
+ * the other: their scans begin, and their blocks are asked for.
+ */
+static void
+ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres)
+{
+	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
+
+	while (scan->nasked < nfilieres &&
+		   list_length(scan->asked) < catalogue_feed_scans_to_ask(scan->pool))
+	{
+		Datum		value = filieres[scan->nasked++];
+		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
+													value, numbers);
+
+		for (int i = 0; i < ntargets; i++)
+		{
+			FiliereScan *filiere = new_filiere(scan, value, numbers[i]);
+
+			scan->asked = lappend(scan->asked, filiere);
+			scan->spare = NULL;
+			catalogue_feed_ask_for_first(scan->pool, filiere);
+		}
+	}
+	pfree(numbers);
+}
+
+/* A scan that has not begun; it stays the spare one. */
+static FiliereScan *
+new_filiere(ChapterScan *scan, Datum value, int target)
+{
+	if (scan->spare == NULL)
+		scan->spare = palloc(sizeof(FiliereScan));
+	catalogue_feed_init_filiere(scan->pool, scan->spare, value, &scan->targets->targets[target]);
+
+	return scan->spare;
+}
+
 /* Reads the first row of a filière of each of these targets; whether there is any. */
 static bool
 add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
@@ -272,14 +401,20 @@ add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
 
 	for (int i = 0; i < ntargets; i++)
 	{
-		if (scan->spare == NULL)
-			scan->spare = palloc(sizeof(FiliereScan));
-		catalogue_feed_init_filiere(scan->pool, scan->spare, value,
-									&scan->targets->targets[numbers[i]]);
-		if (next_merged(scan, scan->spare))
+		FiliereScan *filiere;
+
+		if (scan->asked != NIL)
 		{
-			scan->found = lappend(scan->found, scan->spare);
-			scan->spare = NULL;
+			filiere = linitial(scan->asked);
+			scan->asked = list_delete_first(scan->asked);
+		}
+		else
+			filiere = new_filiere(scan, value, numbers[i]);
+		if (next_merged(scan, filiere))
+		{
+			scan->found = lappend(scan->found, filiere);
+			if (filiere == scan->spare)
+				scan->spare = NULL;
 			found = true;
 		}
 	}
@@ -287,7 +422,7 @@ add_filiere(ChapterScan *scan, Datum value, const int *numbers, int ntargets)
 	return found;
 }
 
-/* Makes a filière's next row its current one, and notes what it is merged by. */
+/* Makes a filière's next row or entry its current one, and notes what it is merged by. */
 static bool
 next_merged(ChapterScan *scan, FiliereScan *filiere)
 {
@@ -295,7 +430,9 @@ next_merged(ChapterScan *scan, FiliereScan *filiere)
 
 	if (!catalogue_feed_filiere_next(scan->pool, filiere))
 		return false;
-	row = catalogue_feed_filiere_row(scan->pool, filiere);
+	if (scan->rows != NULL)
+		return true;
+	row = catalogue_feed_filiere_row(filiere);
 	filiere->created_at.value =
 		slot_getattr(row, filiere->target->plan->created_at_attno, &filiere->created_at.isnull);
 	filiere->id.value = slot_getattr(row, filiere->target->plan->id_attno, &filiere->id.isnull);
