@@ -69,6 +69,7 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #if PG_VERSION_NUM < 190000
 #define table_beginscan(rel, snapshot, nkeys, keys, flags) \
 	table_beginscan(rel, snapshot, nkeys, keys)
+#define table_index_fetch_begin(rel, flags) table_index_fetch_begin(rel)
 #endif
 
 /*

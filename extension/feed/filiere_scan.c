@@ -3,10 +3,10 @@
  *		One filière's chapters in order, by one of a few open index scans.
  *
  * An index scan takes some 30 kB and a buffer pin or two, and thousands of
- * filières may be asked for.  So only so many are open at a time.  When all are in
- * use, one is taken from a filière that is not being read: that keeps the place of
- * its current row, fetches the row again if it is returned, and goes on behind it
- * with the next open scan that it gets.
+ * filières may be asked for.  Where they are few, each has an index scan of its own.
+ * Where they are many, an index scan is lent to each in turn, which reads a batch of
+ * its entries (entry_batch.c) and goes on behind them the next time; the batches
+ * grow, so that what it takes to descend the index is shared by many rows.
  *
  * Lifetime: everything is allocated in the context that is current at begin;
  * index scans and buffer pins belong to the current resource owner, so that an
@@ -18,21 +18,21 @@
 #include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
-#include "access/nbtree.h"
 #include "access/tableam.h"
-#include "catalog/pg_index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "storage/bufmgr.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 /* What a B-tree scan allocates, about; an open scan may have begun two. */
 #define SCAN_BYTES (32 * 1024)
-#define MAX_OPEN_SCANS 64
+
+/* Entries in a filière's first batch, and in its greatest. */
+#define FIRST_BATCH 8
+#define MAX_BATCH 1024
 
 /* An index scan that goes from one filière or range to the next. */
 typedef struct OpenScan
@@ -55,16 +55,15 @@ struct ScanPool
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
 	MemoryContext scan_cxt;		/* of the index AM's states */
-	MemoryContext copies_cxt;	/* of the places where filières are put off */
+	MemoryContext cxt;			/* of slots and batches */
 	OpenScan   *open;
 	int			nopen;
 	int			max_open;
-	int			next_victim;
+	bool		by_batches;		/* there are more filières than may be open */
+	int			nbatches;		/* of filières */
 	ReadAhead	ahead;
 	int64		rows_wanted;
 	List	   *leaves;			/* of LeafScan *, those that are open */
-	IndexScanDesc probe;		/* for the next filière that exists */
-	TupleTableSlot *probe_slot;
 	uint64		rows_read;
 };
 
@@ -72,6 +71,12 @@ static int	max_open_scans(int nscans);
 static void set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets);
 static bool next_of_target(ScanPool *pool, FiliereScan *filiere);
 static bool next_of_leaf(ScanPool *pool, FiliereScan *filiere);
+static void drop_batch(ScanPool *pool, FiliereScan *filiere);
+static bool next_row(ScanPool *pool, FiliereScan *filiere);
+static bool next_of_batch(FiliereScan *filiere);
+static bool next_batch(ScanPool *pool, FiliereScan *filiere);
+static int	batch_size(ScanPool *pool, const FiliereScan *filiere);
+static void continue_behind(ScanPool *pool, FiliereScan *filiere, const ChapterEntry *last);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
 static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
 								int nkeys);
@@ -79,12 +84,6 @@ static OpenScan *acquire(ScanPool *pool, FiliereScan *filiere);
 static OpenScan *find_free(ScanPool *pool, const ScanTarget *target);
 static void set_target(ScanPool *pool, OpenScan *open, ScanTarget *target);
 static void release(FiliereScan *filiere);
-static OpenScan *choose_victim(ScanPool *pool);
-static void put_off(ScanPool *pool, FiliereScan *filiere);
-static NullableDatum copy_as_argument(NullableDatum value, Oid column_type,
-									  const ValueType *argument);
-static void free_place(ScanPool *pool, FiliereScan *filiere);
-static bool next_existing(ScanPool *pool, Datum after, Datum *value);
 
 /* All arguments must live as long as the pool. */
 ScanPool *
@@ -101,8 +100,9 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->position = position;
 	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
+	pool->by_batches = nscans > pool->max_open;
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
-	pool->scan_cxt = pool->copies_cxt = CurrentMemoryContext;
+	pool->scan_cxt = pool->cxt = CurrentMemoryContext;
 	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);
 
 	/*
@@ -153,14 +153,17 @@ set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntarg
 	filiere->nolder = ntargets - 1;
 }
 
-/* Makes a filière's next row its current one; false when all its targets are read. */
+/*
+ * Makes a filière's next row its current one, or the next index entry where they are
+ * read in batches; false when all its targets are read.
+ */
 bool
 catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 {
 	while (!next_of_target(pool, filiere))
 	{
 		release(filiere);
-		free_place(pool, filiere);
+		drop_batch(pool, filiere);
 		if (filiere->nolder == 0)
 			return false;
 
@@ -178,19 +181,13 @@ next_of_target(ScanPool *pool, FiliereScan *filiere)
 {
 	if (filiere->target->plan->by_executor)
 		return next_of_leaf(pool, filiere);
+	if (next_of_batch(filiere))
+		return true;
+
 	while (filiere->range != KEY_RANGE_END)
 	{
-		OpenScan   *open = filiere->open != NULL ? filiere->open : acquire(pool, filiere);
-
-		if (open->current == NULL)
-			start_range(pool, filiere);
-		if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
-										&open->ahead))
-		{
-			pool->rows_read++;
+		if (pool->by_batches ? next_batch(pool, filiere) : next_row(pool, filiere))
 			return true;
-		}
-		open->current = NULL;
 		filiere->range = filiere->dated ? KEY_RANGE_END
 			: catalogue_feed_next_key_range(pool->targets->rel, pool->plan, filiere->range);
 	}
@@ -204,7 +201,7 @@ next_of_leaf(ScanPool *pool, FiliereScan *filiere)
 {
 	if (filiere->leaf == NULL)
 	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
+		MemoryContext oldcxt = MemoryContextSwitchTo(pool->cxt);
 
 		filiere->leaf = catalogue_feed_begin_leaf(pool->targets, filiere->target, pool->snapshot,
 												  pool->feed, pool->plan, pool->position,
@@ -215,7 +212,8 @@ next_of_leaf(ScanPool *pool, FiliereScan *filiere)
 	}
 	if (catalogue_feed_leaf_next(filiere->leaf) != NULL)
 	{
-		pool->rows_read++;
+		if (!pool->by_batches)
+			pool->rows_read++;
 		return true;
 	}
 	pool->leaves = list_delete_ptr(pool->leaves, filiere->leaf);
@@ -223,6 +221,141 @@ next_of_leaf(ScanPool *pool, FiliereScan *filiere)
 	filiere->leaf = NULL;
 
 	return false;
+}
+
+static void
+drop_batch(ScanPool *pool, FiliereScan *filiere)
+{
+	if (filiere->batch == NULL)
+		return;
+	catalogue_feed_free_batch(filiere->batch, filiere->target->plan, filiere->target->index);
+	filiere->batch = NULL;
+	pool->nbatches--;
+}
+
+/* The next row of its key range. */
+static bool
+next_row(ScanPool *pool, FiliereScan *filiere)
+{
+	OpenScan   *open = filiere->open != NULL ? filiere->open : acquire(pool, filiere);
+
+	if (open->current == NULL)
+		start_range(pool, filiere);
+	if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
+									&open->ahead))
+	{
+		pool->rows_read++;
+		return true;
+	}
+	open->current = NULL;
+
+	return false;
+}
+
+static bool
+next_of_batch(FiliereScan *filiere)
+{
+	EntryBatch *batch = filiere->batch;
+	const ChapterEntry *entry;
+
+	if (batch == NULL || batch->next == batch->nentries)
+		return false;
+	entry = &batch->entries[batch->next++];
+	filiere->created_at.value = entry->created_at;
+	filiere->created_at.isnull = entry->undated;
+	filiere->id.value = entry->id;
+	filiere->id.isnull = entry->id_is_null;
+	filiere->tid = entry->tid;
+
+	return true;
+}
+
+/* Reads the next batch of its key range; false if that has no more. */
+static bool
+next_batch(ScanPool *pool, FiliereScan *filiere)
+{
+	EntryBatch *last = filiere->batch;
+	MemoryContext oldcxt;
+	OpenScan   *open;
+
+	if (last != NULL && last->range_ended)
+	{
+		last->range_ended = false;
+		return false;
+	}
+
+	open = acquire(pool, filiere);
+	start_range(pool, filiere);
+	oldcxt = MemoryContextSwitchTo(pool->cxt);
+	filiere->batch = catalogue_feed_read_batch(open->current, filiere->target->plan,
+											   batch_size(pool, filiere));
+	MemoryContextSwitchTo(oldcxt);
+
+	/* Nothing stays pinned in the index, however long the page is read. */
+	index_rescan(open->current, NULL, 0, NULL, 0);
+	release(filiere);
+
+	/* The keys pointed into it. */
+	if (last != NULL)
+		catalogue_feed_free_batch(last, filiere->target->plan, filiere->target->index);
+	pool->nbatches += (filiere->batch != NULL) - (last != NULL);
+	if (filiere->batch == NULL)
+		return false;
+	continue_behind(pool, filiere, &filiere->batch->entries[filiere->batch->nentries - 1]);
+
+	return next_of_batch(filiere);
+}
+
+/* Twice the last one, as long as work_mem holds so many for each, and they can be needed. */
+static int
+batch_size(ScanPool *pool, const FiliereScan *filiere)
+{
+	int64		size = filiere->batch != NULL ? filiere->batch->nentries * 2 : FIRST_BATCH;
+	int64		held = work_mem * INT64_C(1024) / (sizeof(ChapterEntry) * Max(pool->nbatches, 1));
+
+	size = Min(size, Min(Max(held, FIRST_BATCH), MAX_BATCH));
+
+	return Max(Min(size, pool->ahead.rows_wanted + 1), 1);
+}
+
+/* What is to be read behind an entry, which must live as long as that is. */
+static void
+continue_behind(ScanPool *pool, FiliereScan *filiere, const ChapterEntry *last)
+{
+	const ChapterFeed *feed = pool->feed;
+
+	filiere->range = last->undated ? KEY_RANGE_UNDATED_AFTER : KEY_RANGE_AFTER;
+	filiere->after_at.isnull = last->undated;
+	filiere->after_at.value = last->undated ? (Datum) 0
+		: catalogue_feed_widen(last->created_at, feed->created_at_column_type);
+	filiere->after_id.isnull = last->id_is_null;
+	filiere->after_id.value = last->id_is_null ? (Datum) 0
+		: catalogue_feed_widen(last->id, feed->id_column_type);
+}
+
+/*
+ * Asks for the block of a filière's first row, which is not read yet.  The scan then
+ * starts again: what it has descended through is in the buffers.
+ */
+void
+catalogue_feed_ask_for_first(ScanPool *pool, FiliereScan *filiere)
+{
+	OpenScan   *open = acquire(pool, filiere);
+	ItemPointer tid;
+
+	start_range(pool, filiere);
+	tid = index_getnext_tid(open->current, filiere->target->plan->direction);
+	if (tid != NULL)
+		catalogue_read_ahead_ask(&open->ahead, filiere->target->rel,
+								 ItemPointerGetBlockNumber(tid));
+	index_rescan(open->current, NULL, 0, NULL, 0);
+}
+
+/* For how many filières at a time that pays, behind one that was read. */
+int
+catalogue_feed_scans_to_ask(const ScanPool *pool)
+{
+	return pool->ahead.reads_are_slow && !pool->by_batches ? pool->targets->targets[0].io_concurrency : 0;
 }
 
 /* Begins the index scan of a filière's key range. */
@@ -265,13 +398,14 @@ begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan, int nk
 
 		*scan = index_beginscan(target->rel, target->index, pool->snapshot, NULL, nkeys, 0,
 								SO_NONE);
+		(*scan)->xs_want_itup = pool->by_batches;
 		MemoryContextSwitchTo(oldcxt);
 	}
 
 	return *scan;
 }
 
-/* An open scan for a filière, if need be another's. */
+/* An open scan for a filière.  There is a free one: else they are read in batches. */
 static OpenScan *
 acquire(ScanPool *pool, FiliereScan *filiere)
 {
@@ -282,7 +416,7 @@ acquire(ScanPool *pool, FiliereScan *filiere)
 	if (open == NULL)
 		open = find_free(pool, NULL);
 	if (open == NULL)
-		open = choose_victim(pool);
+		elog(ERROR, "more filières are open than were counted");
 
 	if (open->target != filiere->target)
 		set_target(pool, open, filiere->target);
@@ -312,7 +446,7 @@ find_free(ScanPool *pool, const ScanTarget *target)
 static void
 set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
 {
-	MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
+	MemoryContext oldcxt = MemoryContextSwitchTo(pool->cxt);
 
 	for (int nkeys = 1; nkeys <= MAX_SCAN_KEYS; nkeys++)
 	{
@@ -346,138 +480,26 @@ release(FiliereScan *filiere)
 
 /* The slot with a filière's current row. */
 TupleTableSlot *
-catalogue_feed_filiere_row(ScanPool *pool, FiliereScan *filiere)
+catalogue_feed_filiere_row(FiliereScan *filiere)
 {
 	if (filiere->leaf != NULL)
 		return catalogue_feed_leaf_row(filiere->leaf);
-	if (filiere->open == NULL)
-	{
-		OpenScan   *open = acquire(pool, filiere);
-
-		if (!table_tuple_fetch_row_version(filiere->target->rel, &filiere->tid, pool->snapshot, open->slot))
-			elog(ERROR, "could not fetch a chapter again");
-	}
 
 	return filiere->open->slot;
 }
 
-/* Takes an open scan from a filière; from each in turn. */
-static OpenScan *
-choose_victim(ScanPool *pool)
+/* Whether filières are read in batches of index entries, whose rows are fetched later. */
+bool
+catalogue_feed_by_batches(const ScanPool *pool)
 {
-	OpenScan   *open = &pool->open[pool->next_victim++ % pool->nopen];
-
-	put_off(pool, open->user);
-
-	return open;
+	return pool->by_batches;
 }
 
-/* Keeps the place of a filière's current row, and what follows it as the range to be read. */
-static void
-put_off(ScanPool *pool, FiliereScan *filiere)
+/* What the scans share in order to read ahead. */
+ReadAhead *
+catalogue_feed_read_ahead(ScanPool *pool)
 {
-	MemoryContext oldcxt = MemoryContextSwitchTo(pool->copies_cxt);
-	const ChapterFeed *feed = pool->feed;
-	const IndexTarget *target = filiere->target->plan;
-	TupleTableSlot *slot = filiere->open->slot;
-	NullableDatum at;
-	NullableDatum id;
-
-	filiere->tid = slot->tts_tid;
-	at.value = slot_getattr(slot, target->created_at_attno, &at.isnull);
-	id.value = slot_getattr(slot, target->id_attno, &id.isnull);
-	free_place(pool, filiere);
-	filiere->after_at = copy_as_argument(at, feed->created_at_column_type, &feed->created_at);
-	filiere->after_id = copy_as_argument(id, feed->id_column_type, &feed->id);
-	filiere->has_place = true;
-
-	/* Values by reference lay in the slot. */
-	if (!TupleDescAttr(slot->tts_tupleDescriptor, target->created_at_attno - 1)->attbyval)
-		filiere->created_at = filiere->after_at;
-	if (!TupleDescAttr(slot->tts_tupleDescriptor, target->id_attno - 1)->attbyval)
-		filiere->id = filiere->after_id;
-
-	filiere->range = at.isnull ? KEY_RANGE_UNDATED_AFTER : KEY_RANGE_AFTER;
-	release(filiere);
-
-	MemoryContextSwitchTo(oldcxt);
-}
-
-static NullableDatum
-copy_as_argument(NullableDatum value, Oid column_type, const ValueType *argument)
-{
-	if (!value.isnull)
-		value.value = datumCopy(catalogue_feed_widen(value.value, column_type), argument->byval,
-								argument->len);
-
-	return value;
-}
-
-/* Frees the copies of a place; the scan that began behind it has ended, or is given up. */
-static void
-free_place(ScanPool *pool, FiliereScan *filiere)
-{
-	if (!filiere->has_place)
-		return;
-	if (!pool->feed->created_at.byval && !filiere->after_at.isnull)
-		pfree(DatumGetPointer(filiere->after_at.value));
-	if (!pool->feed->id.byval)
-		pfree(DatumGetPointer(filiere->after_id.value));
-	filiere->has_place = false;
-}
-
-/*
- * Which of some filières in ascending order, behind one that has no chapters, may
- * have some: the first that is not less than the next one in the index.  To search
- * for each of thousands that do not exist takes a descent for each.  Only where
- * there is one target, which has been read.
- */
-int
-catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres, int missing)
-{
-	Relation	index = pool->targets->targets[0].index;
-	Oid			type = catalogue_feed_key_type(index, INDEX_FILIERE, pool->feed->filiere.oid);
-	FmgrInfo	order;
-	Datum		next;
-	int			i = missing + 1;
-
-	if (!next_existing(pool, filieres[missing], &next))
-		return nfilieres;
-
-	fmgr_info(get_opfamily_proc(index->rd_opfamily[INDEX_FILIERE - 1], type,
-								index->rd_opcintype[INDEX_FILIERE - 1], BTORDER_PROC),
-			  &order);
-	while (i < nfilieres &&
-		   DatumGetInt32(FunctionCall2Coll(&order, index->rd_indcollation[INDEX_FILIERE - 1],
-										   filieres[i], next)) < 0)
-		i++;
-
-	return i;
-}
-
-/* The filière of the first chapter behind a filière; false if there is none. */
-static bool
-next_existing(ScanPool *pool, Datum after, Datum *value)
-{
-	const ScanTarget *target = &pool->targets->targets[0];
-	Relation	index = target->index;
-	bool		descending = (index->rd_indoption[INDEX_FILIERE - 1] & INDOPTION_DESC) != 0;
-	IndexScanDesc scan = begin_scan(pool, target, &pool->probe, 1);
-	ScanKeyData key;
-	bool		isnull;
-
-	if (pool->probe_slot == NULL)
-		pool->probe_slot = table_slot_create(target->rel, NULL);
-	catalogue_feed_init_key(&key, index, INDEX_FILIERE, BTGreaterStrategyNumber,
-							pool->feed->filiere.oid, after);
-	index_rescan(scan, &key, 1, NULL, 0);
-	if (!catalogue_heap_getnext_slot(scan,
-									 descending ? BackwardScanDirection : ForwardScanDirection,
-									 pool->probe_slot, NULL))
-		return false;
-	*value = slot_getattr(pool->probe_slot, target->plan->filiere_attno, &isnull);
-
-	return true;
+	return &pool->ahead;
 }
 
 /* To be called when a row is returned: one less is wanted. */
@@ -485,6 +507,8 @@ void
 catalogue_feed_row_returned(ScanPool *pool)
 {
 	pool->ahead.rows_wanted--;
+	if (pool->by_batches)
+		pool->rows_read++;
 }
 
 /* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
@@ -511,8 +535,4 @@ catalogue_feed_end_scans(ScanPool *pool)
 		set_target(pool, &pool->open[i], NULL);
 	foreach(lc, pool->leaves)
 		catalogue_feed_end_leaf(lfirst(lc));
-	if (pool->probe != NULL)
-		index_endscan(pool->probe);
-	if (pool->probe_slot != NULL)
-		ExecDropSingleTupleTableSlot(pool->probe_slot);
 }

@@ -38,6 +38,19 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 	return index_getnext_slot(scan, direction, slot);
 }
 
+bool
+catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+					 TupleTableSlot *slot, ReadAheadScan *ahead)
+{
+	IndexFetchTableData *fetch = table_index_fetch_begin(rel, SO_NONE);
+	bool		again = false;
+	bool		found = table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, NULL);
+
+	table_index_fetch_end(fetch);
+
+	return found;
+}
+
 #else
 
 #include "access/heapam.h"
@@ -128,6 +141,40 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 	}
 
 	return false;
+}
+
+/*
+ * The row that an entry of an index led to, of which only the TID was kept, stored in a
+ * slot of the heap's kind; false if the snapshot sees none.
+ */
+bool
+catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+					 TupleTableSlot *slot, ReadAheadScan *ahead)
+{
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	Buffer		buffer = read_block(rel, ItemPointerGetBlockNumber(&tid), ahead);
+	Buffer		vmbuffer = InvalidBuffer;
+	bool		found;
+
+	heap_page_prune_opt(rel, buffer, &vmbuffer, false);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, rel, buffer, snapshot, tuple, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (!found)
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+
+	pgstat_count_heap_fetch(index);
+	tuple->t_self = tid;
+	slot->tts_tableOid = RelationGetRelid(rel);
+	ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+
+	return true;
 }
 
 /* ReadBuffer(), which first looks in the buffer that held the block last. */

@@ -4,7 +4,9 @@
  *
  * Several filières are one ordered scan each (filiere_scan.c), merged through the
  * server's binary heap: n + k index entries are read for n rows of k filières,
- * where a single query with = ANY reads every chapter of all of them.
+ * where a single query with = ANY reads every chapter of all of them.  Where they are
+ * many, index entries are merged, and only the rows that the page gets are fetched
+ * (entry_rows.c).
  *
  * Lifetime: everything is allocated in the context that is current at begin;
  * index scans and buffer pins belong to the current resource owner, so that an
@@ -12,10 +14,10 @@
  */
 #include "feed/index_scan.h"
 
+#include "feed/entry_rows.h"
+#include "feed/filiere_probe.h"
 #include "feed/filiere_scan.h"
 #include "feed/pruning.h"
-
-#include <limits.h>
 
 #include "lib/binaryheap.h"
 #include "utils/lsyscache.h"
@@ -30,10 +32,12 @@ struct ChapterScan
 {
 	ScanPool   *pool;
 	ScanTargets *targets;
+	Snapshot	snapshot;
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
 	const ChapterPosition *position;
 	bool		several;
+	PrunedTargets **pruned;		/* of each filière; NULL where they are many */
 	PrunedTargets *any_filiere; /* where these are the same for all */
 	Bitmapset  *leaves;			/* targets that the executor reads for all of
 								 * several filières at once */
@@ -41,8 +45,14 @@ struct ChapterScan
 	binaryheap *heap;			/* else those that have a current row */
 	List	   *found;			/* of FiliereScan *, those that have chapters */
 	FiliereScan *spare;			/* allocated, and not among them */
+	List	   *asked;			/* begun, whose first blocks were asked for,
+								 * and that are not read yet ... */
+	int			nasked;			/* ... up to this filière */
+	FiliereProbe *probe;
 	FiliereScan *last_returned; /* to be advanced before the next row is
 								 * returned */
+	EntryRows  *rows;			/* of entries that are merged; NULL where
+								 * these are rows */
 	int			nmerged;
 	SortSupportData by_created_at;
 	SortSupportData by_id;
@@ -53,12 +63,18 @@ static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
 static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
-static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static bool count_scans(ChapterScan *scan, const Datum *filieres, int nfilieres, int *nscans);
 static PrunedTargets *prune_and_lock(ChapterScan *scan, Datum value);
-static bool add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned);
+static PrunedTargets *pruned_targets(ChapterScan *scan, const Datum *filieres, int number);
 static int	run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first);
 static bool is_for_all(const ChapterScan *scan, int number);
-static bool add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets);
+static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static int	skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing);
+static void ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres);
+static FiliereScan *new_filiere(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets);
+static bool add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned);
+static FiliereScan *begin_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets);
+static TupleTableSlot *next_of_entries(ChapterScan *scan, const ScanTarget **target);
 static bool next_merged(ChapterScan *scan, FiliereScan *filiere);
 static int	compare_filiere_scans(Datum a, Datum b, void *arg);
 
@@ -76,24 +92,24 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 						  Datum *filieres, int nfilieres, int64 rows_wanted)
 {
 	ChapterScan *scan = palloc0(sizeof(ChapterScan));
-	PrunedTargets *pruned = NULL;
-	int64		nruns;
+	int			nscans;
 
 	scan->targets = targets;
+	scan->snapshot = snapshot;
 	scan->feed = feed;
 	scan->plan = plan;
 	scan->position = position;
 	nfilieres = sort_and_unique(scan, filieres, nfilieres);
 	scan->several = nfilieres > 1;
 
-	/* Some filières are as many runs as the first has, each, or so. */
-	if (nfilieres > 0 && (pruned = prune_and_lock(scan, filieres[0])) == NULL)
+	if (!count_scans(scan, filieres, nfilieres, &nscans))
 		return NULL;
-	nruns = nfilieres > 0 ? Min((int64) nfilieres * Max(pruned->nruns, 1), INT_MAX) : 0;
-	scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, nruns,
+	scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, nscans,
 											rows_wanted);
-	if (nruns == 1 && pruned->nruns == 1)
+	if (nfilieres == 1 && nscans == 1)
 	{
+		const PrunedTargets *pruned = scan->pruned[0];
+
 		scan->nmerged = 1;
 		scan->single = palloc(sizeof(FiliereScan));
 		catalogue_feed_init_filiere(scan->pool, scan->single, filieres[0], pruned->targets,
@@ -101,6 +117,9 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	}
 	else
 	{
+		if (catalogue_feed_by_batches(scan->pool))
+			scan->rows = catalogue_feed_begin_entry_rows(targets, snapshot,
+														 catalogue_feed_read_ahead(scan->pool));
 		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
 		init_descending(scan, &scan->by_id, plan->id_attno);
 		if (!start_merge(scan, filieres, nfilieres))
@@ -125,6 +144,9 @@ catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 {
 	FiliereScan *filiere = scan->single;
 
+	if (scan->rows != NULL)
+		return next_of_entries(scan, target);
+
 	if (filiere != NULL)
 	{
 		if (!catalogue_feed_filiere_next(scan->pool, filiere))
@@ -141,7 +163,45 @@ catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target)
 	catalogue_feed_row_returned(scan->pool);
 	*target = filiere->target;
 
-	return catalogue_feed_filiere_row(scan->pool, filiere);
+	return catalogue_feed_filiere_row(filiere);
+}
+
+/* The same where index entries are merged: the next of them that leads to a row. */
+static TupleTableSlot *
+next_of_entries(ChapterScan *scan, const ScanTarget **target)
+{
+	TupleTableSlot *row;
+
+	do
+	{
+		FiliereScan *filiere = NULL;
+
+		while (catalogue_feed_wants_entry(scan->rows))
+		{
+			advance_last_returned(scan);
+			if (binaryheap_empty(scan->heap))
+				break;
+			filiere = (FiliereScan *) DatumGetPointer(binaryheap_first(scan->heap));
+
+			/* A row that the executor has read waits for those before it. */
+			if (filiere->leaf != NULL)
+				break;
+			scan->last_returned = filiere;
+			catalogue_feed_queue_entry(scan->rows, filiere->target, filiere->tid);
+			filiere = NULL;
+		}
+		if (!catalogue_feed_fetch_queued(scan->rows, target, &row))
+		{
+			if (filiere == NULL)
+				return NULL;
+			scan->last_returned = filiere;
+			*target = filiere->target;
+			row = catalogue_feed_filiere_row(filiere);
+		}
+	} while (row == NULL);
+	catalogue_feed_row_returned(scan->pool);
+
+	return row;
 }
 
 static void
@@ -182,6 +242,10 @@ void
 catalogue_feed_scan_end(ChapterScan *scan)
 {
 	catalogue_feed_end_scans(scan->pool);
+	if (scan->rows != NULL)
+		catalogue_feed_end_entry_rows(scan->rows);
+	if (scan->probe != NULL)
+		catalogue_feed_end_probe(scan->probe);
 }
 
 /*
@@ -239,50 +303,28 @@ init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 }
 
 /*
- * Reads the first row of each filière, of each run of targets that can have it, into
- * the heap; false where the reference plan is not current any more.
+ * How many scans there are; of many filières, at least how many.  False where the
+ * reference plan is not current any more.
  */
 static bool
-start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
+count_scans(ChapterScan *scan, const Datum *filieres, int nfilieres, int *nscans)
 {
-	int			missing = 0;
-	int			patience = MISSING_IN_A_ROW;
-	int			i = 0;
-	ListCell   *lc;
+	*nscans = nfilieres;
+	if (nfilieres > MAX_OPEN_SCANS)
+		return true;
 
-	while (i < nfilieres)
+	scan->pruned = palloc(sizeof(PrunedTargets *) * Max(nfilieres, 1));
+	*nscans = 0;
+	for (int i = 0; i < nfilieres; i++)
 	{
-		Datum		value = filieres[i++];
-		PrunedTargets *pruned = prune_and_lock(scan, value);
+		PrunedTargets *pruned = prune_and_lock(scan, filieres[i]);
 
 		if (pruned == NULL)
 			return false;
-		if (add_filiere(scan, value, pruned))
-			missing = 0;
-		else
-		{
-			if (pruned != scan->any_filiere)
-				pfree(pruned);
-			if (++missing >= patience && i < nfilieres && scan->targets->ntargets == 1 &&
-				scan->plan->filter.attno == 0)
-			{
-				int			next = catalogue_feed_skip_missing(scan->pool, filieres, nfilieres, i - 1);
-
-				/*
-				 * Those that have chapters, but none on this page, are not
-				 * skipped.
-				 */
-				patience = next > i ? MISSING_IN_A_ROW : patience * 2;
-				missing = 0;
-				scan->nmerged += next - i;
-				i = next;
-			}
-		}
+		scan->pruned[i] = pruned;
+		for (int first = 0; first < pruned->ntargets; first += run_length(scan, pruned, first))
+			(*nscans)++;
 	}
-	scan->heap = binaryheap_allocate(Max(list_length(scan->found), 1), compare_filiere_scans, scan);
-	foreach(lc, scan->found)
-		binaryheap_add_unordered(scan->heap, PointerGetDatum(lfirst(lc)));
-	binaryheap_build(scan->heap);
 
 	return true;
 }
@@ -310,28 +352,11 @@ prune_and_lock(ChapterScan *scan, Datum value)
 	return pruned;
 }
 
-/* Reads the first row of each run of targets of a filière; whether there is any. */
-static bool
-add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned)
+/* The same, which was found when scans were counted, but for many filières. */
+static PrunedTargets *
+pruned_targets(ChapterScan *scan, const Datum *filieres, int number)
 {
-	bool		found = false;
-	int			length;
-
-	for (int i = 0; i < pruned->ntargets; i += length)
-	{
-		int			number = pruned->targets[i].number;
-
-		length = run_length(scan, pruned, i);
-		if (is_for_all(scan, number))
-		{
-			if (bms_is_member(number, scan->leaves))
-				continue;
-			scan->leaves = bms_add_member(scan->leaves, number);
-		}
-		found |= add_run(scan, value, &pruned->targets[i], length);
-	}
-
-	return found;
+	return scan->pruned != NULL ? scan->pruned[number] : prune_and_lock(scan, filieres[number]);
 }
 
 /* The number of targets of a run, or of a part of it. */
@@ -357,23 +382,164 @@ is_for_all(const ChapterScan *scan, int number)
 	return scan->several && scan->plan->targets[number].by_executor;
 }
 
-/* Reads a run's first row; whether there is one. */
+/*
+ * Reads the first row of each filière, of each run of targets that can have it, into
+ * the heap; false where the reference plan is not current any more.
+ */
 static bool
-add_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets)
+start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 {
-	scan->nmerged++;
-	if (scan->spare == NULL)
-		scan->spare = palloc(sizeof(FiliereScan));
-	catalogue_feed_init_filiere(scan->pool, scan->spare, value, run, ntargets);
-	if (!next_merged(scan, scan->spare))
-		return false;
-	scan->found = lappend(scan->found, scan->spare);
-	scan->spare = NULL;
+	int			missing = 0;
+	int			patience = MISSING_IN_A_ROW;
+	int			i = 0;
+	ListCell   *lc;
+
+	while (i < nfilieres)
+	{
+		Datum		value;
+		PrunedTargets *pruned;
+
+		if (i >= scan->nasked)
+		{
+			scan->nasked = i;
+			ask_for_first_rows(scan, filieres, nfilieres);
+		}
+		value = filieres[i];
+		pruned = pruned_targets(scan, filieres, i++);
+		if (pruned == NULL)
+			return false;
+		if (add_filiere(scan, value, pruned))
+		{
+			missing = 0;
+			continue;
+		}
+		if (scan->pruned == NULL && pruned != scan->any_filiere)
+			pfree(pruned);
+		if (++missing >= patience && i < nfilieres && i >= scan->nasked &&
+			scan->targets->ntargets == 1 && scan->plan->filter.attno == 0)
+		{
+			int			next = skip_missing(scan, filieres, nfilieres, i - 1);
+
+			/*
+			 * Those that have chapters, but none on this page, are not
+			 * skipped.
+			 */
+			patience = next > i ? MISSING_IN_A_ROW : patience * 2;
+			missing = 0;
+			scan->nmerged += next - i;
+			i = next;
+		}
+	}
+	scan->heap = binaryheap_allocate(Max(list_length(scan->found), 1), compare_filiere_scans, scan);
+	foreach(lc, scan->found)
+		binaryheap_add_unordered(scan->heap, PointerGetDatum(lfirst(lc)));
+	binaryheap_build(scan->heap);
 
 	return true;
 }
 
-/* Makes a filière's next row its current one, and notes what it is merged by. */
+/* The next filière that may have chapters, where there is one target, which has been read. */
+static int
+skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing)
+{
+	if (scan->probe == NULL)
+		scan->probe = catalogue_feed_begin_probe(&scan->targets->targets[0], scan->snapshot,
+												 scan->feed);
+
+	return catalogue_feed_skip_missing(scan->probe, filieres, nfilieres, missing);
+}
+
+/*
+ * While reads are slow, the first rows of some filières are not waited for one after
+ * the other: their scans begin, and their blocks are asked for.  They are few enough
+ * for all their scans to be open.
+ */
+static void
+ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres)
+{
+	while (scan->nasked < nfilieres &&
+		   list_length(scan->asked) < catalogue_feed_scans_to_ask(scan->pool))
+	{
+		int			number = scan->nasked++;
+		const PrunedTargets *pruned = pruned_targets(scan, filieres, number);
+		int			length;
+
+		for (int i = 0; i < pruned->ntargets; i += length)
+		{
+			const PrunedTarget *run = &pruned->targets[i];
+			FiliereScan *filiere;
+
+			length = run_length(scan, pruned, i);
+			if (scan->plan->targets[run->number].by_executor)
+				continue;
+			filiere = new_filiere(scan, filieres[number], run, length);
+			scan->asked = lappend(scan->asked, filiere);
+			scan->spare = NULL;
+			catalogue_feed_ask_for_first(scan->pool, filiere);
+		}
+	}
+}
+
+/* A scan that has not begun; it stays the spare one. */
+static FiliereScan *
+new_filiere(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets)
+{
+	if (scan->spare == NULL)
+		scan->spare = palloc(sizeof(FiliereScan));
+	catalogue_feed_init_filiere(scan->pool, scan->spare, value, run, ntargets);
+
+	return scan->spare;
+}
+
+/* Reads the first row of each run of targets of a filière; whether there is any. */
+static bool
+add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned)
+{
+	bool		found = false;
+	int			length;
+
+	for (int i = 0; i < pruned->ntargets; i += length)
+	{
+		int			number = pruned->targets[i].number;
+		FiliereScan *filiere;
+
+		length = run_length(scan, pruned, i);
+		if (is_for_all(scan, number))
+		{
+			if (bms_is_member(number, scan->leaves))
+				continue;
+			scan->leaves = bms_add_member(scan->leaves, number);
+		}
+
+		scan->nmerged++;
+		filiere = begin_run(scan, value, &pruned->targets[i], length);
+		if (next_merged(scan, filiere))
+		{
+			scan->found = lappend(scan->found, filiere);
+			if (filiere == scan->spare)
+				scan->spare = NULL;
+			found = true;
+		}
+	}
+
+	return found;
+}
+
+/* A run's scan: the first of those whose rows were asked for, which are in this order. */
+static FiliereScan *
+begin_run(ChapterScan *scan, Datum value, const PrunedTarget *run, int ntargets)
+{
+	FiliereScan *filiere;
+
+	if (scan->asked == NIL || scan->plan->targets[run->number].by_executor)
+		return new_filiere(scan, value, run, ntargets);
+	filiere = linitial(scan->asked);
+	scan->asked = list_delete_first(scan->asked);
+
+	return filiere;
+}
+
+/* Makes a filière's next row or entry its current one, and notes what it is merged by. */
 static bool
 next_merged(ChapterScan *scan, FiliereScan *filiere)
 {
@@ -381,7 +547,9 @@ next_merged(ChapterScan *scan, FiliereScan *filiere)
 
 	if (!catalogue_feed_filiere_next(scan->pool, filiere))
 		return false;
-	row = catalogue_feed_filiere_row(scan->pool, filiere);
+	if (scan->rows != NULL && filiere->leaf == NULL)
+		return true;
+	row = catalogue_feed_filiere_row(filiere);
 	filiere->created_at.value =
 		slot_getattr(row, filiere->target->plan->created_at_attno, &filiere->created_at.isnull);
 	filiere->id.value = slot_getattr(row, filiere->target->plan->id_attno, &filiere->id.isnull);

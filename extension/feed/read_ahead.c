@@ -64,6 +64,22 @@ catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concu
 	ahead->unasked = InvalidBlockNumber;
 }
 
+/*
+ * Asks for a block that a merge is about to read, whichever scan it is of; the caller
+ * sees to it that no more are than io_concurrency.
+ */
+void
+catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block)
+{
+	if (block == ahead->last_block)
+		return;
+	ahead->last_block = block;
+	if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
+		ahead->unasked = block;
+	else if (PrefetchBuffer(rel, MAIN_FORKNUM, block).initiated_io)
+		ahead->shared->blocks++;
+}
+
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
 
 /* Asks for the blocks behind the entry that the scan has just returned. */
@@ -80,10 +96,13 @@ catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection dir
 		return;
 	if (ahead->leaf != leaf->currPage || (ahead->next - leaf->itemIndex) * step <= 0)
 	{
+		BlockNumber block = ItemPointerGetBlockNumber(&leaf->items[leaf->itemIndex].heapTid);
+
 		ahead->leaf = leaf->currPage;
 		ahead->next = leaf->itemIndex + step;
-		ahead->last_block = ItemPointerGetBlockNumber(&leaf->items[leaf->itemIndex].heapTid);
-		ahead->unasked = ahead->last_block;
+		if (block != ahead->last_block)
+			ahead->unasked = block;
+		ahead->last_block = block;
 	}
 	while ((ahead->next - leaf->itemIndex) * step <= distance)
 	{

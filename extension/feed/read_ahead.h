@@ -42,6 +42,7 @@ extern void catalogue_read_ahead_init(ReadAhead *shared, int64 rows_wanted, int 
 extern void catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concurrency);
 extern void catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan,
 								 ScanDirection direction);
+extern void catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 extern Buffer catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 
 #endif							/* CATALOGUE_READ_AHEAD_H */
