@@ -62,6 +62,7 @@ struct ScanPool
 	bool		by_batches;		/* there are more filières than may be open */
 	int			nbatches;		/* of filières */
 	ReadAhead	ahead;
+	int			io_concurrency; /* of the target that was read last */
 	int64		rows_wanted;
 	List	   *leaves;			/* of LeafScan *, those that are open */
 	uint64		rows_read;
@@ -355,7 +356,7 @@ catalogue_feed_ask_for_first(ScanPool *pool, FiliereScan *filiere)
 int
 catalogue_feed_scans_to_ask(const ScanPool *pool)
 {
-	return pool->ahead.reads_are_slow && !pool->by_batches ? pool->targets->targets[0].io_concurrency : 0;
+	return pool->ahead.reads_are_slow && !pool->by_batches ? pool->io_concurrency : 0;
 }
 
 /* Begins the index scan of a filière's key range. */
@@ -385,7 +386,8 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 
 	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);
-	catalogue_read_ahead_begin(&open->ahead, &pool->ahead, filiere->target->io_concurrency);
+	pool->io_concurrency = filiere->target->io_concurrency;
+	catalogue_read_ahead_begin(&open->ahead, &pool->ahead, pool->io_concurrency);
 }
 
 /* An index scan with so many keys, begun when it is first needed. */

@@ -16,8 +16,8 @@
 
 #include "feed/entry_rows.h"
 #include "feed/filiere_probe.h"
+#include "feed/filiere_runs.h"
 #include "feed/filiere_scan.h"
-#include "feed/pruning.h"
 
 #include "lib/binaryheap.h"
 #include "utils/lsyscache.h"
@@ -35,10 +35,7 @@ struct ChapterScan
 	Snapshot	snapshot;
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
-	const ChapterPosition *position;
-	bool		several;
-	PrunedTargets **pruned;		/* of each filière; NULL where they are many */
-	PrunedTargets *any_filiere; /* where these are the same for all */
+	FiliereRuns runs;
 	Bitmapset  *leaves;			/* targets that the executor reads for all of
 								 * several filières at once */
 	FiliereScan *single;		/* the scan, if there is just one */
@@ -63,11 +60,6 @@ static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
 static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
-static bool count_scans(ChapterScan *scan, const Datum *filieres, int nfilieres, int *nscans);
-static PrunedTargets *prune_and_lock(ChapterScan *scan, Datum value);
-static PrunedTargets *pruned_targets(ChapterScan *scan, const Datum *filieres, int number);
-static int	run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first);
-static bool is_for_all(const ChapterScan *scan, int number);
 static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
 static int	skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing);
 static void ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres);
@@ -98,17 +90,24 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	scan->snapshot = snapshot;
 	scan->feed = feed;
 	scan->plan = plan;
-	scan->position = position;
 	nfilieres = sort_and_unique(scan, filieres, nfilieres);
-	scan->several = nfilieres > 1;
+	scan->runs = (FiliereRuns)
+	{
+		.targets = targets,
+			.feed = feed,
+			.plan = plan,
+			.position = position,
+			.filieres = filieres,
+			.nfilieres = nfilieres,
+	};
 
-	if (!count_scans(scan, filieres, nfilieres, &nscans))
+	if (!catalogue_feed_count_runs(&scan->runs, MAX_OPEN_SCANS, &nscans))
 		return NULL;
 	scan->pool = catalogue_feed_begin_scans(targets, snapshot, feed, plan, position, nscans,
 											rows_wanted);
 	if (nfilieres == 1 && nscans == 1)
 	{
-		const PrunedTargets *pruned = scan->pruned[0];
+		const PrunedTargets *pruned = scan->runs.pruned[0];
 
 		scan->nmerged = 1;
 		scan->single = palloc(sizeof(FiliereScan));
@@ -303,86 +302,6 @@ init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 }
 
 /*
- * How many scans there are; of many filières, at least how many.  False where the
- * reference plan is not current any more.
- */
-static bool
-count_scans(ChapterScan *scan, const Datum *filieres, int nfilieres, int *nscans)
-{
-	*nscans = nfilieres;
-	if (nfilieres > MAX_OPEN_SCANS)
-		return true;
-
-	scan->pruned = palloc(sizeof(PrunedTargets *) * Max(nfilieres, 1));
-	*nscans = 0;
-	for (int i = 0; i < nfilieres; i++)
-	{
-		PrunedTargets *pruned = prune_and_lock(scan, filieres[i]);
-
-		if (pruned == NULL)
-			return false;
-		scan->pruned[i] = pruned;
-		for (int first = 0; first < pruned->ntargets; first += run_length(scan, pruned, first))
-			(*nscans)++;
-	}
-
-	return true;
-}
-
-/*
- * The targets that can have a filière, all of them locked: the plan is known to be
- * current before the first row is returned.  NULL where it is not.
- */
-static PrunedTargets *
-prune_and_lock(ChapterScan *scan, Datum value)
-{
-	PrunedTargets *pruned = scan->any_filiere;
-
-	if (pruned != NULL)
-		return pruned;
-
-	pruned = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel, scan->position, value);
-	for (int i = 0; i < pruned->ntargets; i++)
-		catalogue_feed_lock_target(&scan->targets->targets[pruned->targets[i].number]);
-	if (!scan->plan->targets_locked && !catalogue_feed_plan_is_current(scan->plan))
-		return NULL;
-	if (pruned->for_any_filiere)
-		scan->any_filiere = pruned;
-
-	return pruned;
-}
-
-/* The same, which was found when scans were counted, but for many filières. */
-static PrunedTargets *
-pruned_targets(ChapterScan *scan, const Datum *filieres, int number)
-{
-	return scan->pruned != NULL ? scan->pruned[number] : prune_and_lock(scan, filieres[number]);
-}
-
-/* The number of targets of a run, or of a part of it. */
-static int
-run_length(const ChapterScan *scan, const PrunedTargets *pruned, int first)
-{
-	int			n = first + 1;
-
-	if (!is_for_all(scan, pruned->targets[first].number))
-	{
-		while (n < pruned->ntargets && pruned->targets[n].follows &&
-			   !is_for_all(scan, pruned->targets[n].number))
-			n++;
-	}
-
-	return n - first;
-}
-
-/* Whether the executor reads a target for several filières, which it does at once. */
-static bool
-is_for_all(const ChapterScan *scan, int number)
-{
-	return scan->several && scan->plan->targets[number].by_executor;
-}
-
-/*
  * Reads the first row of each filière, of each run of targets that can have it, into
  * the heap; false where the reference plan is not current any more.
  */
@@ -405,7 +324,7 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 			ask_for_first_rows(scan, filieres, nfilieres);
 		}
 		value = filieres[i];
-		pruned = pruned_targets(scan, filieres, i++);
+		pruned = catalogue_feed_pruned_targets(&scan->runs, i++);
 		if (pruned == NULL)
 			return false;
 		if (add_filiere(scan, value, pruned))
@@ -413,8 +332,7 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 			missing = 0;
 			continue;
 		}
-		if (scan->pruned == NULL && pruned != scan->any_filiere)
-			pfree(pruned);
+		catalogue_feed_free_pruned_targets(&scan->runs, pruned);
 		if (++missing >= patience && i < nfilieres && i >= scan->nasked &&
 			scan->targets->ntargets == 1 && scan->plan->filter.attno == 0)
 		{
@@ -461,7 +379,7 @@ ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres)
 		   list_length(scan->asked) < catalogue_feed_scans_to_ask(scan->pool))
 	{
 		int			number = scan->nasked++;
-		const PrunedTargets *pruned = pruned_targets(scan, filieres, number);
+		const PrunedTargets *pruned = catalogue_feed_pruned_targets(&scan->runs, number);
 		int			length;
 
 		for (int i = 0; i < pruned->ntargets; i += length)
@@ -469,7 +387,7 @@ ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres)
 			const PrunedTarget *run = &pruned->targets[i];
 			FiliereScan *filiere;
 
-			length = run_length(scan, pruned, i);
+			length = catalogue_feed_run_length(&scan->runs, pruned, i);
 			if (scan->plan->targets[run->number].by_executor)
 				continue;
 			filiere = new_filiere(scan, filieres[number], run, length);
@@ -503,8 +421,8 @@ add_filiere(ChapterScan *scan, Datum value, const PrunedTargets *pruned)
 		int			number = pruned->targets[i].number;
 		FiliereScan *filiere;
 
-		length = run_length(scan, pruned, i);
-		if (is_for_all(scan, number))
+		length = catalogue_feed_run_length(&scan->runs, pruned, i);
+		if (catalogue_feed_is_for_all(&scan->runs, number))
 		{
 			if (bms_is_member(number, scan->leaves))
 				continue;
