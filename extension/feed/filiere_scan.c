@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 /* What a B-tree scan allocates, about; an open scan may have begun two. */
 #define SCAN_BYTES (32 * 1024)
@@ -67,6 +68,7 @@ struct ScanPool
 
 static int	max_open_scans(int nscans);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
+static bool next_in_range(ScanPool *pool, FiliereScan *filiere);
 static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
 								int nkeys);
 static OpenScan *acquire(ScanPool *pool, FiliereScan *filiere);
@@ -146,8 +148,7 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 
 		if (open->current == NULL)
 			start_range(pool, filiere);
-		if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
-										&open->ahead))
+		if (next_in_range(pool, filiere))
 		{
 			pool->rows_read++;
 			return true;
@@ -162,6 +163,23 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 	return false;
 }
 
+/* The next row of the range that is read, behind the place of a filière that was put off. */
+static bool
+next_in_range(ScanPool *pool, FiliereScan *filiere)
+{
+	OpenScan   *open = filiere->open;
+
+	while (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
+									   &open->ahead))
+	{
+		if (!filiere->before_place)
+			return true;
+		filiere->before_place = !ItemPointerEquals(&open->slot->tts_tid, &filiere->tid);
+	}
+
+	return false;
+}
+
 /* Begins the index scan of a filière's key range. */
 static void
 start_range(ScanPool *pool, FiliereScan *filiere)
@@ -171,8 +189,17 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 	OpenScan   *open = filiere->open;
 	ScanKeyData keys[MAX_SCAN_KEYS];
 	int			nkeys = target->created_at_key - 1;
+	StrategyNumber strategy = BTLessStrategyNumber;
 
 	CHECK_FOR_INTERRUPTS();
+
+	/*
+	 * An id may be there twice: in children of a table, of which each has its
+	 * own keys.
+	 */
+	filiere->before_place = filiere->has_place && filiere->range != KEY_RANGE_UNDATED;
+	if (filiere->before_place)
+		strategy = BTLessEqualStrategyNumber;
 
 	ScanKeyEntryInitializeWithInfo(&keys[target->filiere_key - 1], 0, target->filiere_key,
 								   BTEqualStrategyNumber, target->equality_type,
@@ -185,7 +212,7 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 							   get_opcode(target->filter_operator), pool->position->filter);
 	nkeys += catalogue_feed_init_range_keys(&keys[nkeys], open->row_members, index,
 											target->created_at_key, pool->feed, filiere->range,
-											&filiere->after_at, &filiere->after_id);
+											strategy, &filiere->after_at, &filiere->after_id);
 
 	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);
@@ -365,7 +392,8 @@ free_place(ScanPool *pool, FiliereScan *filiere)
  * Which of some filières in ascending order, behind one that has no chapters, may
  * have some: the first that is not less than the next one in the index.  To search
  * for each of thousands that do not exist takes a descent for each.  Only where
- * there is one target, which has been read.
+ * there is one target, which has been read; an index can have another order than
+ * the type, and then it is the next one.
  */
 int
 catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres, int missing)
@@ -376,6 +404,9 @@ catalogue_feed_skip_missing(ScanPool *pool, const Datum *filieres, int nfilieres
 	Datum		next;
 	int			i = missing + 1;
 
+	if (index->rd_opfamily[INDEX_FILIERE - 1] !=
+		lookup_type_cache(pool->feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY)->btree_opf)
+		return i;
 	if (!next_existing(pool, filieres[missing], &next))
 		return nfilieres;
 

@@ -27,6 +27,8 @@ typedef struct FiliereScan
 								 * another filière has taken it ... */
 	bool		has_place;		/* ... for which the position was copied */
 	ItemPointerData tid;		/* ... and this is the current row */
+	bool		before_place;	/* the scan that goes on there has not reached
+								 * that row yet */
 
 	/* Of the current row, what it is merged by; in its slot's memory. */
 	NullableDatum created_at;

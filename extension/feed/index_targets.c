@@ -27,7 +27,7 @@
 static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
 							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
 static const char *why_not_index_scan(const Plan *plan);
-static bool is_heap(Oid relid);
+static const char *why_not_table(const IndexTarget *target);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
 static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
 static void set_filter(IndexTarget *target, Oid opno);
@@ -76,6 +76,7 @@ find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt
 			const Plan *plan, IndexTarget *target)
 {
 	const Attachment *attachment = feed->attachment;
+	const char *not_streamed;
 	List	   *indexqual;
 
 	if (IsA(plan, IndexScan))
@@ -102,8 +103,9 @@ find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt
 	target->created_at_attno = get_attnum(target->relid, attachment->chapters_created_at);
 	target->id_attno = get_attnum(target->relid, attachment->chapters_id);
 
-	if (!is_heap(target->relid))
-		return "the table is not a heap";
+	not_streamed = why_not_table(target);
+	if (not_streamed != NULL)
+		return not_streamed;
 	if (plan->qual != NIL)
 		return "the plan filters the rows";
 	if (!index_has_order(feed, filter, target))
@@ -131,16 +133,24 @@ why_not_index_scan(const Plan *plan)
 	}
 }
 
-/* Whether heap_fetch.c can read the table, which does without the table access method. */
-static bool
-is_heap(Oid relid)
+/*
+ * heap_fetch.c does without the table access method.  And a page's place has an id:
+ * attach() asks for one that is never NULL, which may have changed, and a child of a
+ * table can differ from it.
+ */
+static const char *
+why_not_table(const IndexTarget *target)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	const char *not_streamed = NULL;
 
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		not_streamed = "the table is not a heap";
+	else if (!catalogue_column_is_not_null(RelationGetDescr(rel), target->id_attno))
+		not_streamed = "the id may be null";
 	table_close(rel, NoLock);
 
-	return heap;
+	return not_streamed;
 }
 
 /* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */

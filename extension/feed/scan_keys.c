@@ -16,9 +16,10 @@
 #include "utils/rel.h"
 
 static void init_row_key(ScanKey key, ScanKey members, Relation index, AttrNumber created_at,
-						 const ChapterFeed *feed, Datum before_at, Datum before_id);
+						 StrategyNumber strategy, const ChapterFeed *feed, Datum before_at,
+						 Datum before_id);
 static void init_row_member(ScanKey key, int flags, Relation index, AttrNumber attno,
-							Oid argument_type, Datum argument);
+							StrategyNumber strategy, Oid argument_type, Datum argument);
 
 /*
  * The type as which the index's operator family takes an argument: its own where
@@ -49,12 +50,14 @@ catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attno, StrategyN
 
 /*
  * The keys of a range behind that for the filière; returns how many.  "created_at" is
- * the column's number in the index, and the id's is the next.  One key may point to "row_members", which must live as long as the scan.
+ * the column's number in the index, and the id's is the next.  What follows a position
+ * does so by "less" or "less or equal".  One key may point to "row_members", which must
+ * live as long as the scan.
  */
 int
 catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,
 							   AttrNumber created_at, const ChapterFeed *feed,
-							   ChapterKeyRange range,
+							   ChapterKeyRange range, StrategyNumber strategy,
 							   const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	switch (range)
@@ -67,7 +70,8 @@ catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relatio
 									feed->created_at.oid, before_at->value);
 			return 1;
 		case KEY_RANGE_AFTER:
-			init_row_key(keys, row_members, index, created_at, feed, before_at->value, before_id->value);
+			init_row_key(keys, row_members, index, created_at, strategy, feed, before_at->value,
+						 before_id->value);
 			return 1;
 		case KEY_RANGE_UNDATED_AFTER:
 		case KEY_RANGE_UNDATED:
@@ -75,7 +79,7 @@ catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relatio
 								   InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
 			if (range == KEY_RANGE_UNDATED)
 				return 1;
-			catalogue_feed_init_key(keys + 1, index, created_at + 1, BTLessStrategyNumber, feed->id.oid,
+			catalogue_feed_init_key(keys + 1, index, created_at + 1, strategy, feed->id.oid,
 									before_id->value);
 			return 2;
 	}
@@ -89,28 +93,28 @@ catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relatio
  */
 static void
 init_row_key(ScanKey key, ScanKey members, Relation index, AttrNumber created_at,
-			 const ChapterFeed *feed, Datum before_at, Datum before_id)
+			 StrategyNumber strategy, const ChapterFeed *feed, Datum before_at, Datum before_id)
 {
-	init_row_member(&members[0], SK_ROW_MEMBER, index, created_at, feed->created_at.oid,
+	init_row_member(&members[0], SK_ROW_MEMBER, index, created_at, strategy, feed->created_at.oid,
 					before_at);
-	init_row_member(&members[1], SK_ROW_MEMBER | SK_ROW_END, index, created_at + 1, feed->id.oid,
-					before_id);
+	init_row_member(&members[1], SK_ROW_MEMBER | SK_ROW_END, index, created_at + 1, strategy,
+					feed->id.oid, before_id);
 
 	MemSet(key, 0, sizeof(ScanKeyData));
 	key->sk_flags = SK_ROW_HEADER;
 	key->sk_attno = created_at;
-	key->sk_strategy = BTLessStrategyNumber;
+	key->sk_strategy = strategy;
 	key->sk_argument = PointerGetDatum(members);
 }
 
 static void
-init_row_member(ScanKey key, int flags, Relation index, AttrNumber attno, Oid argument_type,
-				Datum argument)
+init_row_member(ScanKey key, int flags, Relation index, AttrNumber attno,
+				StrategyNumber strategy, Oid argument_type, Datum argument)
 {
 	Oid			type = catalogue_feed_key_type(index, attno, argument_type);
 	RegProcedure order = get_opfamily_proc(index->rd_opfamily[attno - 1],
 										   index->rd_opcintype[attno - 1], type, BTORDER_PROC);
 
-	ScanKeyEntryInitialize(key, flags, attno, BTLessStrategyNumber, type,
+	ScanKeyEntryInitialize(key, flags, attno, strategy, type,
 						   index->rd_indcollation[attno - 1], order, argument);
 }

@@ -19,7 +19,7 @@ extern void catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attn
 									StrategyNumber strategy, Oid argument_type, Datum argument);
 extern int	catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,
 										   AttrNumber created_at, const ChapterFeed *feed,
-										   ChapterKeyRange range,
+										   ChapterKeyRange range, StrategyNumber strategy,
 										   const NullableDatum *before_at,
 										   const NullableDatum *before_id);
 
