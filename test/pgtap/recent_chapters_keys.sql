@@ -74,8 +74,12 @@ SELECT results_eq($$SELECT id FROM recent_chapters_any(pg_temp.fifty(), NULL)$$,
 	$$SELECT id FROM chapters ORDER BY created_at DESC NULLS LAST, id DESC$$, '... and ids that are there more than once');
 SELECT results_eq($$SELECT titre FROM recent_chapters_any(pg_temp.fifty(), NULL) ORDER BY titre$$,
 	'SELECT titre FROM chapters ORDER BY titre', '... each of them');
+\if :not_null_is_inherited
+SELECT skip('PostgreSQL 18 lets no child drop what it has inherited');
+\else
 ALTER TABLE new_chapters ALTER id DROP NOT NULL;
 SELECT is(pg_temp.path($$SELECT id FROM recent_chapters('f7', NULL)$$), 'the id may be null', '... and none');
+\endif
 ROLLBACK TO feed;
 
 -- An index in another order than the filiere's type has
