@@ -10,6 +10,7 @@
 #include "feed/estimate.h"
 
 #include "feed/feed.h"
+#include "feed/feed_order.h"
 #include "feed/reference_plan.h"
 #include "scan/column_statistics.h"
 
@@ -271,17 +272,16 @@ set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
 		Min(row_cost, cpu_tuple_cost + cpu_index_tuple_cost) * cheap_rows;
 }
 
-/* created_at DESC NULLS LAST, id DESC */
+/* created_at DESC NULLS LAST, id DESC; of an id that may be NULL the order is not told. */
 static void
 set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order)
 {
 	Relation	rel = table_open(feed->relid, NoLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
 
-	order->ncolumns = 2;
-	order->columns[0].attno = plan->created_at_attno;
-	order->columns[0].nullable = !catalogue_column_is_not_null(tupdesc, plan->created_at_attno);
-	order->columns[1].attno = plan->id_attno;
-	order->columns[1].nullable = !catalogue_column_is_not_null(tupdesc, plan->id_attno);
+	order->columns[order->ncolumns].attno = plan->created_at_attno;
+	order->columns[order->ncolumns++].nullable =
+		!catalogue_feed_is_never_null(rel, plan->created_at_attno);
+	if (catalogue_feed_is_never_null(rel, plan->id_attno))
+		order->columns[order->ncolumns++].attno = plan->id_attno;
 	table_close(rel, NoLock);
 }

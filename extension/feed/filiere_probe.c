@@ -19,11 +19,13 @@
 #include "catalog/pg_index.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 struct FiliereProbe
 {
 	const ScanTarget *target;
 	const ChapterFeed *feed;
+	bool		same_order;		/* of the index, and of filières by their type */
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
 	FmgrInfo	order;			/* the index's, of filières */
@@ -40,6 +42,8 @@ catalogue_feed_begin_probe(const ScanTarget *target, Snapshot snapshot, const Ch
 
 	probe->target = target;
 	probe->feed = feed;
+	probe->same_order = index->rd_opfamily[INDEX_FILIERE - 1] ==
+		lookup_type_cache(feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 	fmgr_info(get_opfamily_proc(index->rd_opfamily[INDEX_FILIERE - 1],
 								catalogue_feed_key_type(index, INDEX_FILIERE, feed->filiere.oid),
 								index->rd_opcintype[INDEX_FILIERE - 1], BTORDER_PROC),
@@ -52,7 +56,8 @@ catalogue_feed_begin_probe(const ScanTarget *target, Snapshot snapshot, const Ch
 
 /*
  * Which of some filières in ascending order, behind one that has no chapters, may
- * have some: the first that is not less than the next one in the index.
+ * have some: the first that is not less than the next one in the index.  An index can
+ * have another order than the type, and then it is the next one.
  */
 int
 catalogue_feed_skip_missing(FiliereProbe *probe, const Datum *filieres, int nfilieres, int missing)
@@ -61,6 +66,8 @@ catalogue_feed_skip_missing(FiliereProbe *probe, const Datum *filieres, int nfil
 	Datum		next;
 	int			i = missing + 1;
 
+	if (!probe->same_order)
+		return i;
 	if (!next_existing(probe, filieres[missing], &next))
 		return nfilieres;
 

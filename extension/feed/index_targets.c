@@ -34,8 +34,8 @@ static List *leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt);
 static bool find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target);
 static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
-static bool is_heap(Oid relid);
 static void set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target);
+static const char *why_not_table(const IndexTarget *target);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
 static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
 static void set_filter(IndexTarget *target, Oid opno);
@@ -174,6 +174,7 @@ static const char *
 find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt *stmt,
 			const Plan *plan, IndexTarget *target)
 {
+	const char *not_streamed;
 	List	   *indexqual;
 
 	if (IsA(plan, IndexScan))
@@ -197,8 +198,9 @@ find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt
 
 	set_table(feed, rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid, target);
 
-	if (!is_heap(target->relid))
-		return "the table is not a heap";
+	not_streamed = why_not_table(target);
+	if (not_streamed != NULL)
+		return not_streamed;
 	if (plan->qual != NIL)
 		return "the plan filters the rows";
 	if (!index_has_order(feed, filter, target))
@@ -226,16 +228,24 @@ why_not_index_scan(const Plan *plan)
 	}
 }
 
-/* Whether heap_fetch.c can read the table, which does without the table access method. */
-static bool
-is_heap(Oid relid)
+/*
+ * heap_fetch.c does without the table access method.  And a page's place has an id:
+ * attach() asks for one that is never NULL, which may have changed, and a child of a
+ * table can differ from it.
+ */
+static const char *
+why_not_table(const IndexTarget *target)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	const char *not_streamed = NULL;
 
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		not_streamed = "the table is not a heap";
+	else if (!catalogue_column_is_not_null(RelationGetDescr(rel), target->id_attno))
+		not_streamed = "the id may be null";
 	table_close(rel, NoLock);
 
-	return heap;
+	return not_streamed;
 }
 
 /*

@@ -17,6 +17,7 @@
  */
 #include "feed/key_range.h"
 
+#include "feed/feed_order.h"
 #include "names.h"
 
 #include "access/table.h"
@@ -49,7 +50,7 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
 	if (range != KEY_RANGE_AFTER && range != KEY_RANGE_BEFORE)
 		return KEY_RANGE_END;
 
-	return catalogue_column_is_not_null(RelationGetDescr(rel), plan->created_at_attno)
+	return catalogue_feed_is_never_null(rel, plan->created_at_attno)
 		? KEY_RANGE_END
 		: KEY_RANGE_UNDATED;
 }

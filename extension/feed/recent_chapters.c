@@ -51,6 +51,7 @@ typedef struct ChapterSource
 	ReferencePlan plan;			/* as it was at begin, or when it had changed
 								 * since */
 	Snapshot	snapshot;
+	Oid			role;			/* that began it */
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 	Relation	rel;
 	ColumnSet	columns;		/* that are looked at */
@@ -148,6 +149,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 	catalogue_init_pin(&source->feed_pin, cxt);
 	source->feed = catalogue_feed_pin(&source->feed_pin, funcid);
 	source->snapshot = snapshot;
+	source->role = GetUserId();
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
 	source->filter = catalogue_feed_page_filter(used);
@@ -188,6 +190,13 @@ begin_targets(ChapterSource *source)
 		check_select_privilege(source);
 		source->targets = catalogue_feed_begin_targets(&source->plan, source->rel,
 													   &source->columns);
+
+		/*
+		 * Held from now on: the session that waits with a cursor cannot drop
+		 * it.
+		 */
+		if (source->targets->ntargets == 1)
+			catalogue_feed_open_target(source->targets, &source->targets->targets[0]);
 		catalogue_heap_fetch_begin();
 	}
 }
@@ -234,11 +243,17 @@ check_select_privilege(ChapterSource *source)
 	pfree(columns);
 }
 
+/*
+ * A cursor's rows are its owner's, whoever fetches the first one: what is read by
+ * queries is read as the role that began, whose rights are checked and whose policies
+ * apply.
+ */
 static void
 open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	MemoryContext oldcxt = MemoryContextSwitchTo(source->page_cxt);
+	SavedUser	saved;
 	int64		n = args[ARG_N].isnull ? ALL_CHAPTERS : DatumGetInt64(args[ARG_N].value);
 
 	if (n < 0)
@@ -248,6 +263,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 				errdetail("The call asked for %lld chapters.", (long long) n));
 
 	source->remaining = args[ARG_FILIERE].isnull ? 0 : n;
+	catalogue_switch_to_role(source->role, &saved);
 	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
 								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
@@ -262,6 +278,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 			run_key_ranges(source, &args[ARG_FILIERE]);
 	}
 
+	catalogue_restore_user(&saved);
 	MemoryContextSwitchTo(oldcxt);
 }
 

@@ -22,6 +22,7 @@
 #include "utils/spccache.h"
 
 static void set_leaf_columns(const ScanTargets *targets, ScanTarget *target);
+pg_noreturn static void report_dropped(const ScanTargets *targets);
 static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
 /* All arguments must live as long as the targets. */
@@ -79,14 +80,31 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
-		target->rel = table_open(target->plan->relid, NoLock);
+		target->rel = try_table_open(target->plan->relid, AccessShareLock);
+	if (target->rel == NULL)
+		report_dropped(targets);
 	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
 	map_columns(targets, target);
-	target->index = index_open(target->plan->indexid, AccessShareLock);
+	target->index = try_index_open(target->plan->indexid, AccessShareLock);
+	if (target->index == NULL)
+		report_dropped(targets);
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped.  And how those are computed that are virtual. */
+/* Other sessions wait for our locks, but this one can drop what a cursor will read. */
+static void
+report_dropped(const ScanTargets *targets)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("a partition of table \"%s\", or its index, has been dropped since the query began",
+				   RelationGetRelationName(targets->rel)));
+}
+
+/*
+ * The columns that are looked at, by their numbers in a target; 0 for one that was
+ * dropped.  And how those are computed that are virtual.
+ */
 static void
 map_columns(const ScanTargets *targets, ScanTarget *target)
 {
