@@ -124,6 +124,13 @@ max_open_scans(int nscans)
 	return Max(Min(Min(nscans, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
 }
 
+/* Whether so many filières have to share the open scans. */
+bool
+catalogue_feed_scans_are_shared(const ScanPool *pool, int nfilieres)
+{
+	return nfilieres > pool->max_open;
+}
+
 /* Begins to read a filière of a target at the page's position. */
 void
 catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value, ScanTarget *target)

@@ -39,6 +39,7 @@ extern ScanPool *catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snaps
 											const ChapterFeed *feed, const ReferencePlan *plan,
 											const ChapterPosition *position, int nscans,
 											int64 rows_wanted);
+extern bool catalogue_feed_scans_are_shared(const ScanPool *pool, int nfilieres);
 extern void catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
 										ScanTarget *target);
 extern bool catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere);

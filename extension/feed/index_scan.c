@@ -26,6 +26,9 @@
 /* So many filières without chapters, one after the other, and the next ones are searched for. */
 #define MISSING_IN_A_ROW 2
 
+/* If more than this part of the rows is wanted from scans that are shared, sorting is faster. */
+#define SORTED_PART 5
+
 struct ChapterScan
 {
 	ScanPool   *pool;
@@ -96,6 +99,22 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	pfree(numbers);
 
 	return scan;
+}
+
+/*
+ * Whether the executor had better read the chapters and sort them, of a scan that
+ * has returned nothing yet.  Where more filières have chapters than can be open, most
+ * rows take a descent of the index and are fetched twice: some five times what it
+ * takes to read a row and sort it.  To a page, few of all the rows that there are,
+ * that does not matter.
+ */
+bool
+catalogue_feed_scan_is_slower(const ChapterScan *scan, int64 rows_wanted)
+{
+	int			nfound = list_length(scan->found);
+
+	return catalogue_feed_scans_are_shared(scan->pool, nfound) &&
+		rows_wanted > scan->plan->rows * nfound / scan->targets->ntargets / SORTED_PART;
 }
 
 /*

@@ -19,6 +19,7 @@ extern ChapterScan *catalogue_feed_scan_begin(ScanTargets *targets, Snapshot sna
 											  const ChapterFeed *feed, const ReferencePlan *plan,
 											  const ChapterPosition *position, Datum *filieres,
 											  int nfilieres, int64 rows_wanted);
+extern bool catalogue_feed_scan_is_slower(const ChapterScan *scan, int64 rows_wanted);
 extern TupleTableSlot *catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target);
 extern uint64 catalogue_feed_scan_rows_read(const ChapterScan *scan);
 extern uint64 catalogue_feed_scan_blocks_ahead(const ChapterScan *scan);

@@ -32,7 +32,8 @@ struct KeyRangePlans
 {
 	CachedThing base;			/* (must be first) */
 	Bitmapset  *columns;
-	SPIPlanPtr	plans[KEY_RANGE_END];	/* NULL until needed */
+	SPIPlanPtr	pages[KEY_RANGE_END];	/* NULL until needed */
+	SPIPlanPtr	most[KEY_RANGE_END];	/* of several filières, likewise */
 };
 
 static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
@@ -153,10 +154,14 @@ catalogue_feed_pin_key_range_plans(CachedPin *pin, ChapterFeed *feed, const Bitm
 	return plans;
 }
 
+/* The plan of a range: for a page, or for most chapters of several filières, where LATERAL saves nothing. */
 SPIPlanPtr
-catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, ChapterKeyRange range)
+catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, ChapterKeyRange range,
+							  bool most)
 {
-	if (plans->plans[range] == NULL)
+	SPIPlanPtr *plan = most && feed->several ? &plans->most[range] : &plans->pages[range];
+
+	if (*plan == NULL)
 	{
 		const PageFilter no_filter = {0};
 		int			ncolumns;
@@ -164,14 +169,14 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
 		const char *query =
 			catalogue_feed_key_range_query(feed, columns, feed->several, range, &no_filter);
 
-		plans->plans[range] = feed->several
+		*plan = feed->several && !most
 			? prepare_better(feed, plans->base.cxt, query,
 							 lateral_query(feed, columns, ncolumns, range))
 			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, InvalidOid, query,
 									 CURSOR_OPT_GENERIC_PLAN);
 	}
 
-	return plans->plans[range];
+	return *plan;
 }
 
 /* The plan of that query for several filières which the planner finds cheaper. */

@@ -45,6 +45,6 @@ extern char *catalogue_feed_key_range_query(const ChapterFeed *feed, const char 
 extern KeyRangePlans *catalogue_feed_pin_key_range_plans(CachedPin *pin, ChapterFeed *feed,
 														 const Bitmapset *columns);
 extern SPIPlanPtr catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans,
-												ChapterKeyRange range);
+												ChapterKeyRange range, bool most);
 
 #endif							/* CATALOGUE_KEY_RANGE_H */

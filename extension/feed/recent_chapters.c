@@ -63,6 +63,7 @@ typedef struct ChapterSource
 
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
 	uint64		rows_read;
+	uint64		rows_sorted;	/* by the executor, in the place of a merge */
 	uint64		blocks_ahead;
 	int			merged;
 } ChapterSource;
@@ -75,7 +76,7 @@ static void set_columns(ChapterSource *source, const AttrNumber *columns, int nc
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
 static void set_filter(ChapterSource *source, const NullableDatum *value);
-static void start_scan(ChapterSource *source, const NullableDatum *filiere);
+static void start_scan(ChapterSource *source, const NullableDatum *argument);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
@@ -261,9 +262,10 @@ set_filter(ChapterSource *source, const NullableDatum *value)
 
 /* Begins to stream the argument's filières; NULLs in an array are left out. */
 static void
-start_scan(ChapterSource *source, const NullableDatum *filiere)
+start_scan(ChapterSource *source, const NullableDatum *argument)
 {
 	ChapterFeed *feed = source->feed;
+	int64		rows_wanted = Min(source->remaining, source->base.max_rows);
 	Datum	   *filieres;
 	int			nfilieres = 0;
 
@@ -272,7 +274,7 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool	   *isnull;
 		int			nelements;
 
-		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
+		deconstruct_array(DatumGetArrayTypePCopy(argument->value), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
 						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
@@ -284,12 +286,19 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	else
 	{
 		filieres = palloc(sizeof(Datum));
-		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		filieres[nfilieres++] = datumCopy(argument->value, feed->filiere.byval, feed->filiere.len);
 	}
 
 	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
 											 &source->plan, &source->position, filieres, nfilieres,
-											 Min(source->remaining, source->base.max_rows));
+											 rows_wanted);
+	if (source->plan.filter.attno == 0 &&
+		catalogue_feed_scan_is_slower(source->scan, rows_wanted))
+	{
+		catalogue_feed_scan_end(source->scan);
+		source->scan = NULL;
+		run_key_ranges(source, argument);
+	}
 }
 
 /*
@@ -301,6 +310,7 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterPosition *position = &source->position;
 	int64		remaining = source->remaining;
+	bool		most = source->targets != NULL || remaining == ALL_CHAPTERS;
 	Bitmapset  *columns = NULL;
 	CachedPin  *pin = palloc(sizeof(CachedPin));
 	KeyRangePlans *plans;
@@ -329,8 +339,10 @@ run_key_ranges(ChapterSource *source, const NullableDatum *filiere)
 		SetTuplestoreDestReceiverParams(dest, source->stored, source->page_cxt, false,
 										source->base.tupdesc,
 										gettext_noop("the table of chapters has changed"));
-		rows = catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range),
+		rows = catalogue_execute_plan(catalogue_feed_key_range_plan(source->feed, plans, range,
+																	most),
 									  &options);
+		source->rows_sorted += rows;
 		if (remaining != ALL_CHAPTERS)
 			remaining -= rows;
 		dest->rDestroy(dest);
@@ -481,6 +493,8 @@ explain_counts(const ChapterSource *source, ExplainState *es)
 	if (source->feed->several || source->plan.ntargets > 1)
 		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
 	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
+	if (counts.rows_sorted > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Rows Sorted", NULL, counts.rows_sorted, es);
 	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
 }

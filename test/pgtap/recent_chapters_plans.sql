@@ -90,5 +90,18 @@ PREPARE plain(text, bigint) AS SELECT id, titre FROM small.chapters WHERE filier
 DO $$ BEGIN FOR i IN 1 .. 7 LOOP EXECUTE 'EXECUTE page(''f1'', 10)'; EXECUTE 'EXECUTE plain(''f1'', 10)'; END LOOP; END $$;
 SELECT is(generic_plans, 2::bigint, name || ' is planned five times') FROM pg_prepared_statements WHERE name IN ('page', 'plain') ORDER BY name;
 
+-- More filieres than scans can be open: a page is merged; where most of their chapters are wanted, they are sorted.
+SELECT array_agg('f' || i) AS many FROM generate_series(0, 99) AS i \gset
+SELECT matches(pg_temp.explained(format('SELECT id, titre FROM small.recent_chapters_any(%L, 100)', :'many')), 'Merged Scans: 100\n.*Rows Read: 1\d\d\M(?!.*Rows Sorted)',
+	'a page of many filieres is merged');
+SELECT matches(pg_temp.explained(format('SELECT id, titre FROM small.recent_chapters_any(%L, NULL) LIMIT 100', :'many')), 'Merged Scans: 100\n.*Rows Read: 1\d\d\M(?!.*Rows Sorted)',
+	'... with a LIMIT above');
+SELECT matches(pg_temp.explained(format('SELECT id, titre FROM small.recent_chapters_any(%L, %s)', :'many', n)), 'Rows Read: 0\nRows Sorted: ' || replace(n, 'NULL', '10000'),
+	format('n => %s is sorted', n)) FROM (VALUES ('NULL'), ('9000')) AS v (n);
+SELECT is(pg_temp.ids(format('SELECT id FROM small.recent_chapters_any(%L, %s)', :'many', arguments)),
+	pg_temp.ids(format('SELECT id FROM small.chapters WHERE %s ORDER BY created_at DESC NULLS LAST, id DESC LIMIT %s', condition, split_part(arguments, ',', 1))),
+	format('the rows of (%s)', arguments))
+FROM (VALUES ('NULL', 'true'), ('9000', 'true'), ('NULL, 7000', 'id < 7000'), ('8000, 9500', 'id < 9500')) AS v (arguments, condition);
+
 SELECT * FROM finish();
 ROLLBACK;
