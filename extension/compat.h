@@ -169,6 +169,21 @@ catalogue_ask_for_no_rights(PlannedStmt *statement)
 #endif
 }
 
+/* 19: the hook behind the description of a relation is called for what is none, too. */
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
+#if PG_VERSION_NUM >= 190000
+#define relation_info_hook build_simple_rel_hook
+#define relation_info_hook_type build_simple_rel_hook_type
+#define RELATION_INFO_PARAMETERS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rel_rte
+#define RELATION_INFO_ARGUMENTS root, rel, rel_rte
+#else
+#define relation_info_hook get_relation_info_hook
+#define relation_info_hook_type get_relation_info_hook_type
+#define RELATION_INFO_PARAMETERS PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
+#define RELATION_INFO_ARGUMENTS root, relid, inhparent, rel
+#endif
+
 /* 18: a generated column can be computed when it is read. */
 #if PG_VERSION_NUM >= 180000
 #include "catalog/pg_attribute.h"

@@ -18,21 +18,22 @@
 
 #include "optimizer/cost.h"
 #include "optimizer/plancat.h"
+#include "parser/parsetree.h"
 
 /* What is being planned for; NULL outside. */
 static const ChapterFeed *planned_feed = NULL;
 static const PageFilter *planned_filter = NULL;
 
-static get_relation_info_hook_type prev_get_relation_info_hook = NULL;
+static relation_info_hook_type prev_relation_info_hook = NULL;
 
-static void keep_fitting_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static void keep_fitting_indexes(RELATION_INFO_PARAMETERS);
 
 /* Called once, while the library is loaded. */
 void
 catalogue_ordered_plan_init(void)
 {
-	prev_get_relation_info_hook = get_relation_info_hook;
-	get_relation_info_hook = keep_fitting_indexes;
+	prev_relation_info_hook = relation_info_hook;
+	relation_info_hook = keep_fitting_indexes;
 }
 
 /*
@@ -79,20 +80,22 @@ catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
 
 /* The hook: leaves the planner those indexes of a table that can be streamed from. */
 static void
-keep_fitting_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+keep_fitting_indexes(RELATION_INFO_PARAMETERS)
 {
+	const RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	ListCell   *lc;
 
-	if (prev_get_relation_info_hook)
-		prev_get_relation_info_hook(root, relid, inhparent, rel);
+	if (prev_relation_info_hook)
+		prev_relation_info_hook(RELATION_INFO_ARGUMENTS);
 
-	if (planned_feed == NULL || inhparent || root->parse->hasRowSecurity)
+	if (planned_feed == NULL || rte->rtekind != RTE_RELATION || rte->inh ||
+		root->parse->hasRowSecurity)
 		return;
 	foreach(lc, rel->indexlist)
 	{
 		const IndexOptInfo *index = lfirst_node(IndexOptInfo, lc);
 
-		if (!catalogue_feed_index_fits(planned_feed, planned_filter, relid, index->indexoid))
+		if (!catalogue_feed_index_fits(planned_feed, planned_filter, rte->relid, index->indexoid))
 			rel->indexlist = foreach_delete_current(rel->indexlist, lc);
 	}
 }

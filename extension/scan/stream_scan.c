@@ -23,13 +23,15 @@
  *
  * custom_exprs are the call's arguments, so that the planner puts Params into
  * them (LATERAL, prepared statements, sub-selects), followed by the values that
- * conditions compare with which the source applies by itself, and by the LIMIT and
- * OFFSET above, where they bound the scan.  custom_private is lists of one element:
- * the function's OID, the number of its source and, in a plan, how many of
- * custom_exprs are of LIMIT and OFFSET; and what the source said of the conditions
- * that it uses.
+ * conditions compare with which the source applies by itself, by the LIMIT and
+ * OFFSET above, where they bound the scan, and by the conditions that end it.
+ * custom_private is lists: the function's OID, the number of its source and, in a
+ * path, the column that the rows are ordered by; in a plan, how many of custom_exprs
+ * are of LIMIT and OFFSET, and how many end the scan; and what the source said of the
+ * conditions that it uses.
  */
 #include "scan/column_statistics.h"
+#include "scan/end_condition.h"
 #include "scan/order.h"
 #include "scan/row_bound.h"
 #include "scan/tuple_source.h"
@@ -60,6 +62,8 @@ typedef struct StreamScanState
 								 * Const */
 	NullableDatum *arg_values;	/* of custom_exprs */
 	int			nargs;			/* of the source; what follows is a LIMIT's */
+	ExprState  *end_qual;		/* where a row does not meet it, none does
+								 * behind */
 	TupleSource *source;
 	bool		is_open;
 } StreamScanState;
@@ -160,7 +164,9 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.total_cost = estimate.total_cost;
 	path->path.pathkeys = catalogue_order_pathkeys(root, rel, call, &estimate.order);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_private = list_make2(list_make1_oid(call->funcid), list_make1_int(number));
+	path->custom_private = list_make3(list_make1_oid(call->funcid), list_make1_int(number),
+									  list_make1_int(estimate.order.ncolumns > 0
+													 ? estimate.order.columns[0].attno : 0));
 	path->methods = &path_methods;
 
 	/*
@@ -221,6 +227,7 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 	List	   *columns;
 	List	   *used = NIL;
 	List	   *bound;
+	List	   *end = NIL;
 	ListCell   *lc;
 
 	cscan->scan.plan.targetlist = tlist;
@@ -233,15 +240,20 @@ plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List
 			list_concat(cscan->custom_exprs,
 						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
 	/* Where a security barrier orders the conditions, none is to come first. */
+	if (root->qual_security_level == 0)
+		end = catalogue_end_conditions(rel->relid,
+									   linitial_int(lthird(best_path->custom_private)),
+									   cscan->scan.plan.qual);
 	if (methods->use_conditions != NULL && root->qual_security_level == 0)
 		cscan->custom_exprs =
 			list_concat(cscan->custom_exprs,
 						methods->use_conditions(call->funcid, call->args, rel->relid,
 												conditions_by_selectivity(clauses), &used));
 	bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys, used != NIL ? 1 : 0);
-	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
-	cscan->custom_private = list_concat_copy(best_path->custom_private,
-											 list_make2(list_make1_int(list_length(bound)), used));
+	cscan->custom_exprs = list_concat(list_concat(cscan->custom_exprs, bound), end);
+	cscan->custom_private = list_make4(linitial(best_path->custom_private),
+									   lsecond(best_path->custom_private),
+									   list_make2_int(list_length(bound), list_length(end)), used);
 
 	/*
 	 * Columns that only conditions refer to which the source applies are not
@@ -321,16 +333,24 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
 	AttrNumber *columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
 	int			ncolumns = 0;
+	int			nend = lsecond_int(lthird(cscan->custom_private));
+	int			nvalues = list_length(cscan->custom_exprs) - nend;
 	AclResult	aclresult;
 	ListCell   *lc;
 
 	foreach(lc, cscan->custom_exprs)
-		state->args =
-		lappend(state->args,
-				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
+	{
+		if (foreach_current_index(lc) == nvalues)
+			break;
+		state->args = lappend(state->args, IsA(lfirst(lc), Const)
+							  ? NULL
+							  : ExecInitExpr(lfirst(lc), &node->ss.ps));
+	}
+	if (nend > 0)
+		state->end_qual = ExecInitQual(list_copy_tail(cscan->custom_exprs, nvalues), &node->ss.ps);
 
-	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
-	state->nargs = list_length(cscan->custom_exprs) - linitial_int(lthird(cscan->custom_private));
+	state->arg_values = palloc(sizeof(NullableDatum) * nvalues);
+	state->nargs = nvalues - linitial_int(lthird(cscan->custom_private));
 
 	foreach(lc, cscan->custom_scan_tlist)
 		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
@@ -387,7 +407,12 @@ next_row(ScanState *ss)
 
 	if (!state->is_open)
 		open_source(state);
-	state->methods->next(state->source, ss->ss_ScanTupleSlot);
+	if (state->methods->next(state->source, ss->ss_ScanTupleSlot) && state->end_qual != NULL)
+	{
+		ss->ps.ps_ExprContext->ecxt_scantuple = ss->ss_ScanTupleSlot;
+		if (!ExecQual(state->end_qual, ss->ps.ps_ExprContext))
+			ExecClearTuple(ss->ss_ScanTupleSlot);
+	}
 
 	return ss->ss_ScanTupleSlot;
 }

@@ -90,5 +90,31 @@ PREPARE plain(text, bigint) AS SELECT id, titre FROM small.chapters WHERE filier
 DO $$ BEGIN FOR i IN 1 .. 7 LOOP EXECUTE 'EXECUTE page(''f1'', 10)'; EXECUTE 'EXECUTE plain(''f1'', 10)'; END LOOP; END $$;
 SELECT is(generic_plans, 2::bigint, name || ' is planned five times') FROM pg_prepared_statements WHERE name IN ('page', 'plain') ORDER BY name;
 
+-- More filieres than scans can be open.
+SELECT array_agg('f' || i) AS many FROM generate_series(0, 99) AS i \gset
+SELECT matches(pg_temp.explained(format('SELECT id, titre FROM small.recent_chapters_any(%L, 100)', :'many')), 'Merged Scans: 100\n.*Rows Read: 1\d\d\M',
+	'a page of many filieres is merged');
+SELECT matches(pg_temp.explained(format('SELECT id, titre FROM small.recent_chapters_any(%L, NULL) LIMIT 100', :'many')), 'Merged Scans: 100\n.*Rows Read: 1\d\d\M',
+	'... with a LIMIT above');
+SELECT is(pg_temp.ids(format('SELECT id FROM small.recent_chapters_any(%L, %s)', :'many', arguments)),
+	pg_temp.ids(format('SELECT id FROM small.chapters WHERE %s ORDER BY created_at DESC NULLS LAST, id DESC LIMIT %s', condition, split_part(arguments, ',', 1))),
+	format('the rows of (%s)', arguments))
+FROM (VALUES ('NULL', 'true'), ('9000', 'true'), ('NULL, 7000', 'id < 7000'), ('8000, 9500', 'id < 9500')) AS v (arguments, condition);
+
+-- A lower bound of created_at ends the scan, in whatever type and from whatever row; no other condition does.
+UPDATE levels.chapters SET created_at = NULL WHERE id % 9 = 0;
+SELECT matches(pg_temp.explained($$SELECT id FROM levels.recent_chapters('f1', NULL) WHERE $$ || condition), 'Rows Read: ' || rows_read || '\M', 'rows read for ' || condition)
+FROM (VALUES ($$created_at > '2024-01-07 20:40'$$, '54'), ($$date '2024-01-08' <= created_at$$, '\d'), ($$created_at > '2024-01-07 20:40' AND titre LIKE '%1'$$, '54'),
+	($$created_at BETWEEN '2024-01-07 20:40' AND '2024-01-07 21:40'$$, '54'), ($$created_at < '2024-01-07 20:40'$$, '5000'), ($$created_at IS NULL$$, '5000')) AS v (condition, rows_read);
+SELECT is(pg_temp.ids(format('SELECT id FROM levels.recent_chapters%s WHERE %s', call, condition)),
+	pg_temp.ids(format($$SELECT id FROM (SELECT * FROM levels.chapters WHERE filiere IN (%s) ORDER BY created_at DESC NULLS LAST, id DESC LIMIT %s) AS c WHERE %s$$, filieres, n, condition)),
+	format('recent_chapters%s where %s', call, condition))
+FROM (VALUES ($$('f1', NULL)$$, $$'f1'$$, 'NULL'), ($$('f1', 100)$$, $$'f1'$$, '100'), ($$_any('{f0,f1}', NULL)$$, $$'f0', 'f1'$$, 'NULL')) AS c (call, filieres, n),
+	(VALUES ($$created_at > '2024-01-07'$$), ($$created_at >= date '2024-01-07'$$), ($$created_at > '-infinity'$$), ($$created_at > 'infinity'$$),
+		($$created_at = '2024-01-07 21:01'$$), ($$created_at <> '2024-01-07 21:01'$$), ($$created_at > NULL$$), ($$created_at > '2024-01-07' OR niveau = 'L0'$$)) AS v (condition);
+SELECT is((SELECT array_agg((SELECT count(*) FROM levels.recent_chapters('f1', NULL) AS c WHERE c.created_at > since) ORDER BY since) FROM generate_series(timestamp '2024-01-02', '2024-01-06', '1 day') AS since),
+	(SELECT array_agg((SELECT count(*) FROM levels.chapters AS c WHERE filiere = 'f1' AND c.created_at > since) ORDER BY since) FROM generate_series(timestamp '2024-01-02', '2024-01-06', '1 day') AS since),
+	'a bound of outer rows');
+
 SELECT * FROM finish();
 ROLLBACK;
