@@ -25,7 +25,8 @@ struct FiliereProbe
 {
 	const ScanTarget *target;
 	const ChapterFeed *feed;
-	bool		same_order;		/* of the index, and of filières by their type */
+	bool		same_order;		/* of the index, and of filières by their
+								 * type */
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
 	FmgrInfo	order;			/* the index's, of filières */
