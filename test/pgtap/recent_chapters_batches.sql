@@ -3,7 +3,6 @@
 -- change neither rows nor order.
 BEGIN;
 SET LOCAL client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION catalogue;
 SELECT plan(9);
 SET LOCAL work_mem = '64kB';
