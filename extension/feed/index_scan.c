@@ -282,12 +282,13 @@ init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
 static int
 count_scans(const ChapterScan *scan, const Datum *filieres, int nfilieres)
 {
-	int		   *numbers = palloc(sizeof(int) * scan->targets->ntargets);
+	int		   *numbers;
 	int			nscans = 0;
 
 	if (scan->targets->ntargets == 1)
 		return nfilieres;
 
+	numbers = palloc(sizeof(int) * scan->targets->ntargets);
 	for (int i = 0; i < nfilieres && nscans <= MAX_OPEN_SCANS; i++)
 		nscans += catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel, filieres[i],
 									   numbers);
@@ -312,7 +313,7 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 		int			ntargets = catalogue_feed_prune(scan->feed, scan->plan, scan->targets->rel,
 													value, numbers);
 
-		if (i >= scan->nasked)
+		if (i >= scan->nasked && catalogue_feed_scans_to_ask(scan->pool) > 0)
 		{
 			scan->nasked = i;
 			ask_for_first_rows(scan, filieres, nfilieres);
