@@ -18,6 +18,7 @@
 #include "access/genam.h"
 #include "access/itup.h"
 #include "access/nbtree.h"
+#include "catalog/pg_index.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/rel.h"
@@ -25,6 +26,7 @@
 static void read_entry(IndexScanDesc scan, const IndexTarget *target, ChapterEntry *entry);
 static bool must_be_together(Relation index, const IndexTarget *target, const ChapterEntry *entry,
 							 const ChapterEntry *next);
+static bool undated_come_first(Relation index, const IndexTarget *target);
 static bool equal_keys(Relation index, AttrNumber key, Datum a, Datum b);
 static Datum copy_value(Relation index, AttrNumber key, Datum value);
 static void free_value(Relation index, AttrNumber key, Datum value);
@@ -38,6 +40,7 @@ catalogue_feed_read_batch(IndexScanDesc scan, const IndexTarget *target, int wan
 {
 	Relation	index = scan->indexRelation;
 	EntryBatch *batch = palloc0(sizeof(EntryBatch));
+	bool		skip_undated = undated_come_first(index, target);
 	int			room = wanted;
 
 	batch->entries = palloc(sizeof(ChapterEntry) * room);
@@ -48,6 +51,8 @@ catalogue_feed_read_batch(IndexScanDesc scan, const IndexTarget *target, int wan
 
 		CHECK_FOR_INTERRUPTS();
 		read_entry(scan, target, &entry);
+		if (entry.undated && skip_undated)
+			continue;
 		if (batch->nentries >= wanted &&
 			!must_be_together(index, target, &batch->entries[batch->nentries - 1], &entry))
 		{
@@ -102,6 +107,18 @@ must_be_together(Relation index, const IndexTarget *target, const ChapterEntry *
 	return equal_keys(index, target->created_at_key + 1, entry->id, next->id) &&
 		(entry->undated ||
 		 equal_keys(index, target->created_at_key, entry->created_at, next->created_at));
+}
+
+/*
+ * An index that has these first, as it is read, serves only where created_at is NOT
+ * NULL.  Then they are versions from before it was.
+ */
+static bool
+undated_come_first(Relation index, const IndexTarget *target)
+{
+	int			options = index->rd_indoption[target->created_at_key - 1];
+
+	return ((options & INDOPTION_NULLS_FIRST) != 0) == ScanDirectionIsForward(target->direction);
 }
 
 static bool

@@ -318,7 +318,7 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 		Datum		value;
 		PrunedTargets *pruned;
 
-		if (i >= scan->nasked)
+		if (i >= scan->nasked && catalogue_feed_scans_to_ask(scan->pool) > 0)
 		{
 			scan->nasked = i;
 			ask_for_first_rows(scan, filieres, nfilieres);

@@ -68,12 +68,20 @@ is(read_ahead("SELECT (SELECT max(s) FROM (SELECT id AS s FROM recent_chapters('
 # The first of each leaf page comes unasked.
 cmp_ok(read_ahead(q{SELECT titre FROM backward.recent_chapters('f7', 20)}), '>=', 18, 'backward');
 cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 30)}), '>=', 24, 'merged');
-is(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 1)}), 0, 'one row of three filieres');
+# Chapters of these are not on one block either.
+my $first = q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f17', 'f33'], 1)};
+is(read_ahead($first), 2, 'the first rows of three filieres, but one');
+is(read_ahead($first, 'SET effective_io_concurrency = 0'), 0, '... not where the tablespace is not to be');
+# More filieres than may be open: their entries are merged before a row is read.
+my $batches = q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f17', 'f33', 'f49'], 12)};
+is(read_ahead($batches, 'SET work_mem = 64'), 11, 'by batches, all but the first of a page');
+is(read_ahead("$batches LIMIT 4", 'SET work_mem = 64'), 3, '... no further than a LIMIT');
 cmp_ok(read_ahead(q{SELECT titre FROM parts.recent_chapters('f7', 20)}), '>=', 16, 'partitions');
 cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL)}), '>=', 190, 'a whole filiere, two ranges of it');
 
 # Nothing but time changes.
 foreach my $query (
+	q{SET work_mem = 64; SELECT * FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3', 'f4'], NULL)},
 	q{SELECT * FROM recent_chapters('f7', NULL)},
 	q{SELECT * FROM recent_chapters('f7', 50, 4007)},
 	q{SELECT * FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], NULL)},
