@@ -5,8 +5,8 @@
  * Ask the planner, don't guess.  For every function there is one saved plan of
  * the query that anyone would write by hand for a first page.  Where its generic
  * plan reads one ordered index of the bound table, or of each of its partitions
- * (index_targets.c), those indexes can be streamed from without the executor.  Any
- * other plan means that the planner knows something that this module doesn't
+ * (index_targets.c), those indexes can be streamed from without the executor; of
+ * partitions, those that have one.  Any other plan means that the planner knows something that this module doesn't
  * (row-level security, a foreign or distributed table, a missing index); then the
  * executor runs the plans of key_range.c.
  *
