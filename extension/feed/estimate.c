@@ -52,11 +52,10 @@ static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
 static void filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan,
 								  const Filieres *filieres, VariableStatData *vardata,
 								  Selectivity *any, Selectivity *named);
-static void read_table_size(Oid relid, double *rows, double *pages);
+static double table_rows(Oid relid);
 static Oid	equality_operator(const ChapterFeed *feed, const ReferencePlan *plan);
 static double requested_rows(List *args, double all);
-static void set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
-					 TupleSourceEstimate *estimate);
+static void set_cost(const ReferencePlan *plan, double nfilieres, TupleSourceEstimate *estimate);
 static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order);
 
 /* The source's estimate of a call. */
@@ -80,7 +79,7 @@ catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 
 		estimate->rows = clamp_row_est(Min(requested_rows(args, all), all));
 	}
-	set_cost(feed, &plan, filieres.number, estimate);
+	set_cost(&plan, filieres.number, estimate);
 	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
 	estimate->depends_on_role = plan.depends_on_role;
 	set_order(feed, &plan, &estimate->order);
@@ -160,9 +159,8 @@ all_rows(const ChapterFeed *feed, const ReferencePlan *plan, const Filieres *fil
 	VariableStatData vardata = {.rel = &rel};
 	bool		partitioned = get_rel_relkind(feed->relid) == RELKIND_PARTITIONED_TABLE;
 	double		rows = plan->rows;
-	double		pages;
 
-	read_table_size(feed->relid, &rel.tuples, &pages);
+	rel.tuples = table_rows(feed->relid);
 	vardata.statsTuple = catalogue_column_statistics(feed->relid, plan->filiere_attno);
 	if (HeapTupleIsValid(vardata.statsTuple))
 	{
@@ -203,20 +201,20 @@ filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan, const 
 		*named = sum / filieres->nvalues;
 }
 
-/* As of the last VACUUM or ANALYZE; zero pages where that is not known. */
-static void
-read_table_size(Oid relid, double *rows, double *pages)
+/* As of the last VACUUM or ANALYZE. */
+static double
+table_rows(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = 1;
 
-	*rows = 1;
-	*pages = 0;
 	if (HeapTupleIsValid(tuple))
 	{
-		*rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 1);
-		*pages = Max(((Form_pg_class) GETSTRUCT(tuple))->relpages, 0);
+		rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 1);
 		ReleaseSysCache(tuple);
 	}
+
+	return rows;
 }
 
 /* What the reference query compares the filière with. */
@@ -256,17 +254,13 @@ requested_rows(List *args, double all)
  * random.  Once there are more rows than pages, most pages have been read.
  */
 static void
-set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
-		 TupleSourceEstimate *estimate)
+set_cost(const ReferencePlan *plan, double nfilieres, TupleSourceEstimate *estimate)
 {
 	Cost		row_cost = (plan->total_cost - plan->startup_cost) / Max(plan->rows, 1);
 	double		cheap_rows = 0;
-	double		rows;
-	double		pages;
 
-	read_table_size(feed->relid, &rows, &pages);
-	if (pages > 0)
-		cheap_rows = Max(estimate->rows - pages, 0);
+	if (plan->pages > 0)
+		cheap_rows = Max(estimate->rows - plan->pages, 0);
 	estimate->startup_cost = plan->startup_cost * nfilieres;
 	estimate->total_cost = estimate->startup_cost + row_cost * (estimate->rows - cheap_rows) +
 		Min(row_cost, cpu_tuple_cost + cpu_index_tuple_cost) * cheap_rows;

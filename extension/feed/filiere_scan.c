@@ -140,11 +140,9 @@ catalogue_feed_init_filiere(ScanPool *pool, FiliereScan *filiere, Datum value,
 	MemSet(filiere, 0, sizeof(FiliereScan));
 	filiere->filiere = value;
 	set_run(pool, filiere, run, ntargets);
-	filiere->range = pool->position->first_range;
-	filiere->after_at = pool->position->before_at;
-	filiere->after_id = pool->position->before_id;
 }
 
+/* Begins the first of some targets; the position may be in any of them. */
 static void
 set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets)
 {
@@ -152,6 +150,9 @@ set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntarg
 	filiere->dated = run->dated;
 	filiere->older = run + 1;
 	filiere->nolder = ntargets - 1;
+	filiere->range = pool->position->first_range;
+	filiere->after_at = pool->position->before_at;
+	filiere->after_id = pool->position->before_id;
 }
 
 /*
@@ -167,10 +168,7 @@ catalogue_feed_filiere_next(ScanPool *pool, FiliereScan *filiere)
 		drop_batch(pool, filiere);
 		if (filiere->nolder == 0)
 			return false;
-
-		/* All that is there is behind the page's position. */
 		set_run(pool, filiere, filiere->older, filiere->nolder);
-		filiere->range = KEY_RANGE_NEWEST;
 	}
 
 	return true;

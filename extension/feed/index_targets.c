@@ -6,7 +6,8 @@
  * Append or MergeAppend of one for each partition or child, with no filter, each by
  * an index on (filière, created_at, id), or one with a filter's column beside the
  * filière.  That its directions fit is what the
- * planner says by not sorting.
+ * planner says by not sorting.  Where that is not so of all partitions, each is
+ * planned by itself.
  *
  * Lifetime: in the current memory context.  The caller holds the plan's locks.
  */

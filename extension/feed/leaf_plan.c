@@ -175,11 +175,10 @@ select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns)
 					 quote_identifier(feed->attachment->chapters_id));
 	for (int i = 0; i < ncolumns; i++)
 	{
-		/* NULL for a dropped one */
-		char	   *name = get_attname(feed->relid, columns[i], true);
-
-		if (name != NULL)
-			appendStringInfo(&buf, ", chapter.%s", quote_identifier(name));
+		/* A dropped one has no type. */
+		if (OidIsValid(get_atttype(feed->relid, columns[i])))
+			appendStringInfo(&buf, ", chapter.%s",
+							 quote_identifier(get_attname(feed->relid, columns[i], false)));
 		else
 			appendStringInfoString(&buf, ", NULL::pg_catalog.int4");
 	}

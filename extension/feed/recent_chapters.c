@@ -303,6 +303,7 @@ static void
 start_scan(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterFeed *feed = source->feed;
+	Datum		argument;
 	Datum	   *filieres;
 	int			nfilieres = 0;
 
@@ -311,8 +312,8 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool	   *isnull;
 		int			nelements;
 
-		source->targets->filieres = PointerGetDatum(DatumGetArrayTypePCopy(filiere->value));
-		deconstruct_array(DatumGetArrayTypeP(source->targets->filieres), feed->filiere.oid,
+		argument = PointerGetDatum(DatumGetArrayTypePCopy(filiere->value));
+		deconstruct_array(DatumGetArrayTypeP(argument), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
 						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
@@ -324,12 +325,13 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	else
 	{
 		filieres = palloc(sizeof(Datum));
-		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
-		source->targets->filieres = filieres[0];
+		argument = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		filieres[nfilieres++] = argument;
 	}
 
 	while (source->scan == NULL && source->targets != NULL)
 	{
+		source->targets->filieres = argument;
 		source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
 												 &source->plan, &source->position, filieres, nfilieres,
 												 Min(source->remaining, source->base.max_rows));

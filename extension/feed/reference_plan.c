@@ -6,7 +6,7 @@
  * would write by hand for a first page, and its generic plan among the indexes that
  * can be streamed from (ordered_plan.c).  Where that reads one ordered index of the
  * bound table, or of each of its partitions (index_targets.c), it is done without the
- * executor.  Any other plan means that the planner knows something that this module
+ * executor; of partitions, those that have one.  Any other plan means that the planner knows something that this module
  * doesn't (row-level security, a foreign or distributed table, a missing index); then
  * the executor runs the plans of key_range.c, and the query's own best plan says what
  * that costs.
@@ -36,6 +36,7 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 /* Where a plan can be streamed from. */
@@ -66,6 +67,7 @@ static CachedReferencePlan *prepare_reference(ChapterFeed *feed, const PageFilte
 static bool is_valid(const CachedReferencePlan *cached);
 static void read_plan(const ChapterFeed *feed, const CachedReferencePlan *cached,
 					  CachedPlan *cplan, bool row_security, ReferencePlan *reference);
+static double count_pages(const PlannedStmt *stmt);
 static void keep_plan(const ChapterFeed *feed, CachedReferencePlan *cached,
 					  const ReferencePlan *plan, int generation);
 static Oid	find_id_index(Oid relid, const ReferencePlan *reference);
@@ -221,6 +223,7 @@ read_plan(const ChapterFeed *feed, const CachedReferencePlan *cached, CachedPlan
 	reference->rows = plan->plan_rows;
 	reference->startup_cost = plan->startup_cost;
 	reference->total_cost = plan->total_cost;
+	reference->pages = count_pages(stmt);
 	reference->filiere_attno = get_attnum(feed->relid, attachment->chapters_filiere);
 	reference->created_at_attno = get_attnum(feed->relid, attachment->chapters_created_at);
 	reference->id_attno = get_attnum(feed->relid, attachment->chapters_id);
@@ -241,6 +244,27 @@ read_plan(const ChapterFeed *feed, const CachedReferencePlan *cached, CachedPlan
 	if (reference->not_streamed == NULL && reference->ntargets == 1 &&
 		reference->targets[0].relid == feed->relid)
 		reference->id_indexid = find_id_index(feed->relid, reference);
+}
+
+/* As of the last VACUUM or ANALYZE; a partitioned table has none of its own. */
+static double
+count_pages(const PlannedStmt *stmt)
+{
+	double		pages = 0;
+	ListCell   *lc;
+
+	foreach(lc, stmt->relationOids)
+	{
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (HeapTupleIsValid(tuple))
+		{
+			pages += Max(((Form_pg_class) GETSTRUCT(tuple))->relpages, 0);
+			ReleaseSysCache(tuple);
+		}
+	}
+
+	return pages;
 }
 
 /* Replaces what is kept, at one stroke, when nothing can fail any more. */

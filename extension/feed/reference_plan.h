@@ -23,6 +23,7 @@ typedef struct ReferencePlan
 	double		rows;			/* of a whole filière */
 	Cost		startup_cost;
 	Cost		total_cost;
+	double		pages;			/* of all tables that it reads; 0 if unknown */
 	AttrNumber	filiere_attno;
 	AttrNumber	created_at_attno;
 	AttrNumber	id_attno;
