@@ -35,6 +35,7 @@
 #define READS_PER_SAMPLE 8
 
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
+static bool is_at_entry(BTScanPosData *leaf, ItemPointer tid);
 static bool is_sample(ReadAheadScan *ahead, BlockNumber block);
 static int64 blocks_read(void);
 #endif
@@ -86,13 +87,13 @@ catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block)
 void
 catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection direction)
 {
-	const BTScanPosData *leaf = &((BTScanOpaque) scan->opaque)->currPos;
+	BTScanPosData *leaf = &((BTScanOpaque) scan->opaque)->currPos;
 	int			step = ScanDirectionIsForward(direction) ? 1 : -1;
 	int			behind = ScanDirectionIsForward(direction) ? leaf->lastItem - leaf->itemIndex
 		: leaf->itemIndex - leaf->firstItem;
 	int			distance = Min(Min(ahead->distance, behind), ahead->shared->rows_wanted);
 
-	if (ahead->io_concurrency == 0)
+	if (ahead->io_concurrency == 0 || !is_at_entry(leaf, &scan->xs_heaptid))
 		return;
 	if (ahead->leaf != leaf->currPage || (ahead->next - leaf->itemIndex) * step <= 0)
 	{
@@ -118,6 +119,18 @@ catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection dir
 			ahead->shared->blocks++;
 	}
 	ahead->distance = Min(ahead->distance * 2, ahead->io_concurrency);
+}
+
+/*
+ * Is that the entry that the leaf page is at?  It is, unless a minor release has
+ * changed the place of what it is read from; then nothing is asked for.
+ */
+static bool
+is_at_entry(BTScanPosData *leaf, ItemPointer tid)
+{
+	return leaf->firstItem >= 0 && leaf->firstItem <= leaf->itemIndex &&
+		leaf->itemIndex <= leaf->lastItem && leaf->lastItem < MaxTIDsPerBTreePage &&
+		ItemPointerEquals(&leaf->items[leaf->itemIndex].heapTid, tid);
 }
 
 /* ReadBuffer(), which is timed where that says how slow reads are. */
