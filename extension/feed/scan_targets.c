@@ -55,7 +55,10 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped.  And how those are computed that are virtual. */
+/*
+ * The columns that are looked at, by their numbers in a target; 0 for one that was
+ * dropped.  And how those are computed that are virtual.
+ */
 static void
 map_columns(const ScanTargets *targets, ScanTarget *target)
 {
