@@ -291,6 +291,8 @@ sub compare
 
 	return $state eq $check->{expected} ? undef : "state $state, expected $check->{expected}" if $check->{expected};
 	return undef if $gone && "@{ $gone->{lines} }" eq 't' && $state =~ /^(P0002|00000|55000|34000)$/;
+	# Plans of a text without case may lose the collation, in the server itself.
+	return undef if ($plain->{state} // '') eq '42P22';
 	return undef if $check->{again} && ($plain->{state} // '') =~ $changed;
 	return "state $state, plain " . ($plain->{state} // 'none') if $state ne ($plain->{state} // 'none');
 	return "both fail with $state" if $state ne '00000';
