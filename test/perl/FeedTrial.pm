@@ -43,7 +43,8 @@ sub make_script
 	my $script = "\\echo %%case $self->{name}\n\\warn %%case $self->{name}\n\\set ON_ERROR_ROLLBACK off\nBEGIN;\n";
 
 	$script .= "$_;\n" foreach $feed->create;
-	$script .= "COMMIT;\n\\set ON_ERROR_ROLLBACK on\nSELECT '%%created' WHERE to_regnamespace('$self->{name}') IS NOT NULL;\n" . $self->settings . (chance(0.7) ? $by_index : '') . $self->role;
+	$script .= "COMMIT;\n\\set ON_ERROR_ROLLBACK on\nSELECT '%%created' WHERE to_regnamespace('$self->{name}') IS NOT NULL;\n"
+	  . $self->settings . (chance(0.7) ? $by_index : '') . $self->role;
 	$script .= "\\echo %%path\nEXPLAIN (COSTS OFF) SELECT id FROM " . $self->{calls}->function({ filiere => $feed->literal(filiere => 1) }) . ";\n";
 	foreach (1 .. $self->{steps})
 	{
@@ -59,7 +60,8 @@ sub settings
 	my $parallel = $self->{feed}{version} >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 	my @settings = ((map { [ "enable_$_" => 'off' ] } qw(seqscan seqscan seqscan bitmapscan bitmapscan sort sort incremental_sort nestloop hashjoin mergejoin material memoize hashagg indexonlyscan indexscan)),
 		[ $parallel => pick('on', 'regress') ], [ parallel_setup_cost => 0 ], [ min_parallel_table_scan_size => 0 ], [ work_mem => '64kB' ],
-		[ plan_cache_mode => pick('force_generic_plan', 'force_custom_plan') ], [ cursor_tuple_fraction => 1 ], [ enable_partitionwise_join => 'on' ], [ enable_partitionwise_aggregate => 'on' ],
+		[ plan_cache_mode => pick('force_generic_plan', 'force_custom_plan') ], [ cursor_tuple_fraction => 1 ],
+			[ enable_partitionwise_join => 'on' ], [ enable_partitionwise_aggregate => 'on' ],
 		[ 'catalogue.enable_stream' => chance(0.3) ? 'off' : 'on' ], [ 'catalogue.read_ahead_latency' => pick(0, -1) ]);
 
 	return "RESET ALL;\nSET statement_timeout = '30s';\n"
@@ -107,7 +109,8 @@ sub cursor
 {
 	my ($self, $query) = @_;
 	my $scroll = $query->{compare} eq 'ordered' && chance(0.5);
-	my $fetches = join '', map { my $fetch = pick(1, 2, 5, 'NEXT', $scroll ? ('BACKWARD 1', 'FIRST', 'ABSOLUTE 3', 'LAST', 'RELATIVE 2', 'BACKWARD 4') : ()); "FETCH $fetch FROM c;\n" } 1 .. pick(0, 1, 2, 4);
+	my $fetches = join '', map { my $fetch = pick(1, 2, 5, 'NEXT', $scroll ? ('BACKWARD 1', 'FIRST', 'ABSOLUTE 3', 'LAST',
+		'RELATIVE 2', 'BACKWARD 4') : ()); "FETCH $fetch FROM c;\n" } 1 .. pick(0, 1, 2, 4);
 	my $name = $scroll ? 'c SCROLL CURSOR' : 'c CURSOR';
 	my $all = $scroll && chance(0.5) ? '' : "FETCH ALL FROM c;\n";
 	my ($begin, $end) = $self->{in_transaction} ? ('', "CLOSE c;\n") : ("BEGIN;\n", pick("COMMIT;\n", "ROLLBACK;\n"));
@@ -126,7 +129,8 @@ sub function
 	my $times = pick(1, 1, 7);
 
 	$query->{prepare} = join '', map {
-		"RESET ROLE;\nCREATE FUNCTION ${name}_$_(" . join(', ', @{ $query->{types} }) . ") RETURNS SETOF text LANGUAGE plpgsql STABLE AS \$f\$\nDECLARE\n\tresult record;\nBEGIN\n"
+		"RESET ROLE;\nCREATE FUNCTION ${name}_$_(" . join(', ', @{ $query->{types} })
+		  . ") RETURNS SETOF text LANGUAGE plpgsql STABLE AS \$f\$\nDECLARE\n\tresult record;\nBEGIN\n"
 		  . "\tFOR result IN $query->{$_} LOOP\n\t\tRETURN NEXT result::text;\n\tEND LOOP;\nEND \$f\$;\n" } qw(ours plain);
 	$query->{prepare} .= $self->role;
 	$query->{compare} = 'rows' if $query->{compare} eq 'keys';
@@ -148,7 +152,8 @@ sub run_both
 	my $number = @{ $self->{checks} };
 	my $table = $self->{feed}{table};
 	my $script = ($query->{prepare} // '') . ($query->{ways_changed} // '');
-	my $gone = join ' OR ', map { "NOT EXISTS (SELECT FROM $table WHERE id = $_\::" . $self->{feed}->argument_type('id') . ')' } @{ $query->{before_ids} };
+	my $gone = join ' OR ', map { "NOT EXISTS (SELECT FROM $table WHERE id = $_\::" . $self->{feed}->argument_type('id')
+	  . ')' } @{ $query->{before_ids} };
 
 	push @{ $self->{checks} }, $query;
 	delete $query->{prepare};
@@ -217,7 +222,8 @@ sub change_table
 		"CREATE INDEX ON $leaf (" . $feed->random_index . ')', "CREATE INDEX ON $leaf (filiere, created_at DESC NULLS LAST, id DESC)", "CREATE INDEX ON $leaf (" . $feed->level_index . ')',
 		"VACUUM FULL $leaf", "ALTER TABLE $feed->{table} DROP COLUMN IF EXISTS texte");
 
-	push @ways, "SELECT trial.drop_index('$feed->{table}', " . pick(0, 1, 2) . ')', "SELECT trial.drop_index('$leaf', 0)", "SELECT trial.invalidate_index('$leaf')",
+	push @ways, "SELECT trial.drop_index('$feed->{table}', " . pick(0, 1, 2) . ')', "SELECT trial.drop_index('$leaf', 0)",
+		"SELECT trial.invalidate_index('$leaf')",
 	  "ALTER TABLE $feed->{table} ALTER created_at " . pick('DROP', 'SET') . ' NOT NULL';
 	my $way = pick(@ways);
 	$feed->{names} = [ grep { $_ ne 'texte' } @{ $feed->{names} } ] if $way =~ /texte/;
@@ -270,7 +276,8 @@ sub problems
 	{
 		my $check = $self->{checks}[$number];
 		my $what = $self->compare($check, map { $self->{results}{"$_ $number"} } qw(ours plain gone)) or next;
-		push @problems, "check $number: $what\n" . ($check->{shape} ? "$check->{shape}, $check->{compare}\n" : '') . "$check->{ours}\n" . ($check->{plain} // '');
+		push @problems, "check $number: $what\n" . ($check->{shape} ? "$check->{shape}, $check->{compare}\n" : '')
+		  . "$check->{ours}\n" . ($check->{plain} // '');
 	}
 	push @problems, 'it does not come to its end' if !$self->{end};
 	return @problems;
@@ -284,6 +291,8 @@ sub compare
 
 	return $state eq $check->{expected} ? undef : "state $state, expected $check->{expected}" if $check->{expected};
 	return undef if $gone && "@{ $gone->{lines} }" eq 't' && $state =~ /^(P0002|00000|55000|34000)$/;
+	# Plans of a text without case may lose the collation, in the server itself.
+	return undef if ($plain->{state} // '') eq '42P22';
 	return undef if $check->{again} && ($plain->{state} // '') =~ $changed;
 	return "state $state, plain " . ($plain->{state} // 'none') if $state ne ($plain->{state} // 'none');
 	return "both fail with $state" if $state ne '00000';
@@ -304,7 +313,8 @@ sub path
 {
 	my ($self) = @_;
 	my $plan = join ' ', @{ $self->{path_lines} // [] };
-	return $plan =~ /Not Streamed: (.*?)(  |$)/ ? "not streamed: $1" : $plan =~ /Index(es)?: / ? 'streamed' : $plan =~ /(Function Scan)/ ? 'a function scan' : 'none';
+	return $plan =~ /Not Streamed: (.*?)(  |$)/ ? "not streamed: $1" : $plan =~ /Index(es)?: / ? 'streamed'
+	  : $plan =~ /(Function Scan)/ ? 'a function scan' : 'none';
 }
 
 1;

@@ -185,7 +185,8 @@ sub choose_rows
 		map {
 			{ id => $_, filiere => chance($without) ? undef : int rand $self->{filieres},
 				created_at => chance($undated) ? undef : int rand $times,
-				niveau => chance("@{[ $self->key_columns ]}" =~ /niveau/ ? 0 : 0.15) ? undef : int rand 3, n => int rand 10, table => $self->random_leaf }
+				niveau => chance("@{[ $self->key_columns ]}" =~ /niveau/ ? 0 : 0.15)
+				  ? undef : int rand 3, n => int rand 10, table => $self->random_leaf }
 		} 1 .. $number ];
 	return;
 }
@@ -246,7 +247,8 @@ sub random_index
 		'filiere, created_at DESC NULLS LAST, id DESC) WHERE (created_at IS NOT NULL',
 		'filiere, created_at DESC NULLS LAST, n, id DESC');
 
-	push @more, map { 'filiere' . (/^text$|^text COLLATE "C"|varchar|word/ ? ' text_pattern_ops' : '') . ', created_at DESC NULLS LAST, id DESC' } $self->{type}{filiere};
+	push @more, map { 'filiere' . (/^text$|^text COLLATE "C"|varchar|word/ ? ' text_pattern_ops' : '')
+	  . ', created_at DESC NULLS LAST, id DESC' } $self->{type}{filiere};
 	push @more, 'filiere COLLATE "C", created_at DESC NULLS LAST, id DESC' if $self->{type}{filiere} =~ /text|varchar/;
 	push @more, 'filiere, created_at DESC NULLS LAST, id COLLATE "C" DESC' if $self->{type}{id} =~ /text|varchar/;
 	return pick(@more);

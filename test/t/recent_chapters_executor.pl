@@ -26,7 +26,8 @@ sub plans
 {
 	my (@statements) = @_;
 	my ($ret, $stdout, $stderr) = $node->psql('postgres', join(";\n", q{LOAD 'auto_explain'}, 'SET auto_explain.log_min_duration = 0',
-			'SET auto_explain.log_nested_statements = on', q{SET auto_explain.log_level = 'notice'}, 'SET ROLE reader', @statements) . ";\n", on_error_die => 1);
+			'SET auto_explain.log_nested_statements = on', q{SET auto_explain.log_level = 'notice'}, 'SET ROLE reader', @statements)
+			  . ";\n", on_error_die => 1);
 	return grep { /Query Text: SELECT.* AS chapter / } split /^(?=.*NOTICE: )/m, $stderr;
 }
 

@@ -32,7 +32,8 @@ SQL
 
 my $watching = $node->background_psql('postgres');
 my $session = $node->background_psql('postgres', on_error_stop => 0);
-$session->query($_) foreach q{SET statement_timeout = '300ms'}, 'SET enable_seqscan = off', 'SET enable_bitmapscan = off', 'SET enable_sort = off', q{SET work_mem = '256kB'};
+$session->query($_) foreach q{SET statement_timeout = '300ms'}, 'SET enable_seqscan = off', 'SET enable_bitmapscan = off',
+	'SET enable_sort = off', q{SET work_mem = '256kB'};
 
 # Buffers of the tables and their indexes.
 sub pins

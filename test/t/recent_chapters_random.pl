@@ -18,7 +18,7 @@ use RandomFeed;
 use Test::More;
 
 my $seed = $ENV{SEED} || 1000;
-my $cases = $ENV{CASES} || 60;
+my $cases = $ENV{CASES} || 40;
 my $steps = $ENV{STEPS} || 30;
 my $at_once = 10;    # cases to a session
 my $shown = 3;       # failures whose commands are printed

@@ -67,7 +67,8 @@ sub call
 	{
 		$call{filiere} = $self->argument($query, $self->filiere, $feed->argument_type('filiere'));
 	}
-	$call{n} = $self->argument($query, pick('NULL', 'NULL', 0, 1, 3, 10, 10, 100, 1000, 5_000_000_000, '9223372036854775807'), 'bigint') if chance(0.85);
+	$call{n} = $self->argument($query, pick('NULL', 'NULL', 0, 1, 3, 10, 10, 100, 1000, 5_000_000_000, '9223372036854775807'),
+		'bigint') if chance(0.85);
 	if ($outer{last_id})
 	{
 		$call{before_id} = $outer{last_id};
@@ -149,9 +150,11 @@ sub by_hand
 
 	if (defined $id)
 	{
-		my $place = "(SELECT p.created_at FROM $table AS p WHERE p.id = $id" . ($at ? " UNION ALL SELECT $at WHERE NOT EXISTS (SELECT FROM $table AS p WHERE p.id = $id)" : '') . ')';
+		my $place = "(SELECT p.created_at FROM $table AS p WHERE p.id = $id" . ($at
+		  ? " UNION ALL SELECT $at WHERE NOT EXISTS (SELECT FROM $table AS p WHERE p.id = $id)" : '') . ')';
 		my $after = "(c.created_at < $place OR c.created_at = $place AND c.id < $id OR c.created_at IS NULL AND ($place IS NOT NULL OR c.id < $id))";
-		$where .= ' AND CASE WHEN ' . "$id IS NOT NULL THEN $after ELSE " . ($at ? "$at IS NULL OR c.created_at < $at OR c.created_at IS NULL" : 'true') . ' END';
+		$where .= ' AND CASE WHEN ' . "$id IS NOT NULL THEN $after ELSE " . ($at
+		  ? "$at IS NULL OR c.created_at < $at OR c.created_at IS NULL" : 'true') . ' END';
 	}
 	elsif (defined $at)
 	{
@@ -176,10 +179,12 @@ sub condition
 {
 	my ($self, $query) = @_;
 	my $feed = $self->{feed};
-	my $niveau = $self->argument($query, $feed->alike(niveau => int rand 3), pick($feed->argument_type('niveau'), $feed->{types}->name($feed->{type}{niveau})));
+	my $niveau = $self->argument($query, $feed->alike(niveau => int rand 3), pick($feed->argument_type('niveau'),
+		$feed->{types}->name($feed->{type}{niveau})));
 	my $at = $feed->literal(created_at => int rand 15);
 	my @conditions = ("r.niveau = $niveau", "r.niveau = $niveau", "r.niveau = $niveau", 'r.niveau IS NULL', "r.niveau <> $niveau",
-		"r.n > 4", "r.n = 3 AND r.niveau = $niveau", "r.niveau = $niveau AND r.titre LIKE '%1%'", "r.created_at = $at", "r.created_at >= $at", 'r.created_at IS NOT NULL',
+		"r.n > 4", "r.n = 3 AND r.niveau = $niveau", "r.niveau = $niveau AND r.titre LIKE '%1%'", "r.created_at = $at",
+			"r.created_at >= $at", 'r.created_at IS NOT NULL',
 		'r.created_at IS NULL', 'r.filiere = ' . $feed->alike(filiere => int rand 4), 'r.id > ' . $feed->literal(id => 20),
 		'r.id = ' . $feed->literal(id => 1 + int rand 60), "(r.niveau = $niveau OR r.n = 2)", "r.niveau IN ($niveau, $niveau)", 'r.n = r.n');
 
@@ -207,8 +212,10 @@ sub simple { my ($self, $query) = @_; return 'SELECT ' . $self->columns . ' FROM
 sub sorted
 {
 	my ($self, $query) = @_;
-	my $by = pick($order, $order, $order, "$order, r.n", "r.filiere, $order", 'r.created_at DESC, r.id DESC', 'r.created_at, r.id', 'r.id', 'r.id DESC', 'r.n, r.id DESC',
-		'r.created_at DESC NULLS LAST, r.id', 'r.created_at DESC NULLS FIRST, r.id DESC NULLS LAST', 'r.created_at NULLS FIRST, r.id DESC', "r.niveau, $order");
+	my $by = pick($order, $order, $order, "$order, r.n", "r.filiere, $order", 'r.created_at DESC, r.id DESC',
+		'r.created_at, r.id', 'r.id', 'r.id DESC', 'r.n, r.id DESC',
+		'r.created_at DESC NULLS LAST, r.id', 'r.created_at DESC NULLS FIRST, r.id DESC NULLS LAST',
+			'r.created_at NULLS FIRST, r.id DESC', "r.niveau, $order");
 	return 'SELECT ' . $self->columns . ' FROM %P1 AS r' . $self->where($query) . " ORDER BY $by" . $self->limit($query);
 }
 
@@ -224,7 +231,8 @@ sub keys_sorted
 sub aggregated
 {
 	my ($self, $query) = @_;
-	my $what = pick('count(*)', 'count(*), min(r.n), max(r.titre)', 'sum(r.n), count(r.niveau), count(r.created_at)', "string_agg(r.titre, ',' ORDER BY $order)",
+	my $what = pick('count(*)', 'count(*), min(r.n), max(r.titre)', 'sum(r.n), count(r.niveau), count(r.created_at)',
+		"string_agg(r.titre, ',' ORDER BY $order)",
 		"string_agg(r.titre, ',' ORDER BY r.created_at DESC NULLS LAST, r.id)", 'count(DISTINCT r.filiere)');
 	return "SELECT $what FROM %P1 AS r" . $self->where($query);
 }
@@ -250,7 +258,8 @@ sub distinct
 sub windowed
 {
 	my ($self, $query) = @_;
-	my $over = pick("ORDER BY $order", 'PARTITION BY r.filiere ORDER BY r.created_at DESC NULLS LAST, r.id DESC', 'PARTITION BY r.created_at ORDER BY r.id DESC', 'ORDER BY r.id');
+	my $over = pick("ORDER BY $order", 'PARTITION BY r.filiere ORDER BY r.created_at DESC NULLS LAST, r.id DESC',
+		'PARTITION BY r.created_at ORDER BY r.id DESC', 'ORDER BY r.id');
 	my $function = pick('row_number()', 'lag(r.titre)', 'count(*)', 'first_value(r.titre)');
 	$query->{compare} = 'rows';
 	return "SELECT r.id, $function OVER ($over) FROM %P1 AS r" . $self->where($query) . (chance(0.2) ? " ORDER BY $order LIMIT 3" : '');
@@ -271,10 +280,12 @@ sub joined
 	my $where = $self->where($query);
 
 	$query->{compare} = 'rows';
-	return 'SELECT ' . $self->columns . ', r2.titre FROM %P1 AS r JOIN %P2 AS r2 ON ' . pick('r.id = r2.id', 'r.created_at = r2.created_at', 'r.filiere = r2.filiere AND r.n = r2.n',
+	return 'SELECT ' . $self->columns . ', r2.titre FROM %P1 AS r JOIN %P2 AS r2 ON ' . pick('r.id = r2.id',
+		'r.created_at = r2.created_at', 'r.filiere = r2.filiere AND r.n = r2.n',
 		'r.created_at = r2.created_at AND r.id = r2.id') if chance(0.3);
 	return 'SELECT ' . $self->columns . ' FROM %P1 AS r WHERE ' . pick('', 'NOT ') . "EXISTS (SELECT FROM $o WHERE $on)" if chance(0.25);
-	return 'SELECT ' . $self->columns . ', o.nom FROM %P1 AS r ' . pick('', 'LEFT ', 'FULL ', 'RIGHT ') . "JOIN $o ON " . ($on =~ s/ AND r\.n > o\.n//r) . $where;
+	return 'SELECT ' . $self->columns . ', o.nom FROM %P1 AS r ' . pick('', 'LEFT ', 'FULL ', 'RIGHT ') . "JOIN $o ON "
+	  . ($on =~ s/ AND r\.n > o\.n//r) . $where;
 }
 
 # A join keeps the order, or it is sorted.
@@ -285,7 +296,8 @@ sub joined_sorted
 	my $table = "$self->{feed}{table} AS o";
 	return 'SELECT r.titre, o.nom FROM %P1 AS r ' . pick('', 'LEFT ') . "JOIN $o ON " . $self->join_condition($query) . $self->where($query)
 	  . " ORDER BY $order, o.k" . $self->limit($query) if chance(0.6);
-	return "SELECT r.titre, o.titre FROM %P1 AS r JOIN $table ON r.id = o.id" . (chance(0.5) ? ' AND r.created_at = o.created_at' : '') . $self->where($query)
+	return "SELECT r.titre, o.titre FROM %P1 AS r JOIN $table ON r.id = o.id" . (chance(0.5)
+	  ? ' AND r.created_at = o.created_at' : '') . $self->where($query)
 	  . ' ORDER BY ' . pick($order, 'o.created_at DESC NULLS LAST, o.id DESC', 'o.created_at DESC NULLS LAST, r.id DESC') . $self->limit($query);
 }
 
@@ -297,7 +309,8 @@ sub lateral
 	my $left = chance(0.3);
 	my $condition = chance(0.3) ? $self->condition($query) : chance(0.2) ? 'r.niveau = o.niveau' : 'true';
 	my $sorted = chance(0.5);
-	my @pages = map { "SELECT o.k, " . 'r.titre, r.n' . " FROM $self->{feed}{name}.filieres AS o " . ($left ? 'LEFT' : 'INNER') . " JOIN LATERAL $_ AS r ON $condition"
+	my @pages = map { "SELECT o.k, " . 'r.titre, r.n' . " FROM $self->{feed}{name}.filieres AS o " . ($left ? 'LEFT' : 'INNER')
+	  . " JOIN LATERAL $_ AS r ON $condition"
 		  . ($sorted ? ' ORDER BY o.k, ' . $order : '') } $self->page($call);
 
 	$query->{compare} = 'rows' if !$sorted;
@@ -333,7 +346,8 @@ sub whole_rows
 	my ($ours, $plain) = $self->page($call);
 
 	return ("SELECT r FROM $ours AS r", "SELECT r FROM $plain AS r") if chance(0.3);
-	return ("SELECT r.titre, (r).n, r.ordinality FROM $ours WITH ORDINALITY AS r", "SELECT r.titre, r.n, row_number() OVER () FROM $plain AS r") if chance(0.3);
+	return ("SELECT r.titre, (r).n, r.ordinality FROM $ours WITH ORDINALITY AS r",
+		"SELECT r.titre, r.n, row_number() OVER () FROM $plain AS r") if chance(0.3);
 	return ("SELECT (q.p).titre, (q.p).n, (q.p).id FROM (SELECT $ours AS p) AS q", "SELECT r.titre, r.n, r.id FROM $plain AS r") if chance(0.5);
 	return ("SELECT $ours", "SELECT r FROM $plain AS r");
 }
@@ -342,7 +356,8 @@ sub with_ties
 {
 	my ($self, $query) = @_;
 	$query->{compare} = 'rows';
-	return 'SELECT r.titre FROM %P1 AS r' . $self->where($query) . ' ORDER BY ' . pick('r.created_at DESC NULLS LAST', 'r.created_at', 'r.n') . ' FETCH FIRST ' . pick(1, 3, 10) . ' ROWS WITH TIES';
+	return 'SELECT r.titre FROM %P1 AS r' . $self->where($query) . ' ORDER BY ' . pick('r.created_at DESC NULLS LAST',
+		'r.created_at', 'r.n') . ' FETCH FIRST ' . pick(1, 3, 10) . ' ROWS WITH TIES';
 }
 
 # In a subquery or a WITH query.
