@@ -40,6 +40,7 @@ typedef struct Filieres
 	NullableDatum values[MAX_ELEMENTS];
 } Filieres;
 
+static ChapterFeed *pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan);
 static void read_filieres(const ChapterFeed *feed, Node *argument, Filieres *filieres);
 static void read_array(const ChapterFeed *feed, const Const *array, Filieres *filieres);
 static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
@@ -54,28 +55,58 @@ static void set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double 
 					 TupleSourceEstimate *estimate);
 static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order);
 
-/* The source's estimate of a call. */
+/* How many rows a call returns.  No fewer than one, and so all are not counted for one. */
+double
+catalogue_feed_estimate_rows(Oid funcid, List *args)
+{
+	CachedPin  *pin = palloc(sizeof(CachedPin));
+	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
+	double		rows = requested_rows(args);
+
+	if (rows > 1)
+	{
+		Filieres	filieres;
+		double		all;
+
+		read_filieres(feed, linitial(args), &filieres);
+		all = all_rows(feed, &plan, &filieres);
+		rows = Min(rows, all);
+	}
+	catalogue_unpin(pin);
+
+	return clamp_row_est(rows);
+}
+
+/* The rest of a call's estimate. */
 void
 catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	const PageFilter no_filter = {0};
 	CachedPin  *pin = palloc(sizeof(CachedPin));
-	ChapterFeed *feed;
 	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
 	Filieres	filieres;
 
-	catalogue_init_pin(pin, CurrentMemoryContext);
-	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &no_filter, &plan);
 	read_filieres(feed, linitial(args), &filieres);
-
-	if (estimate->rows <= 0)
-		estimate->rows = clamp_row_est(Min(requested_rows(args), all_rows(feed, &plan, &filieres)));
 	set_cost(feed, &plan, filieres.number, estimate);
-	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
+	estimate->relation_oids = list_make2_oid(feed->relid, feed->config_relid);
 	estimate->depends_on_role = plan.depends_on_role;
 	set_order(feed, &plan, &estimate->order);
 	catalogue_unpin(pin);
+}
+
+/* A function's feed, and its reference plan. */
+static ChapterFeed *
+pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan)
+{
+	const PageFilter no_filter = {0};
+	ChapterFeed *feed;
+
+	catalogue_init_pin(pin, CurrentMemoryContext);
+	feed = catalogue_feed_pin(pin, funcid);
+	catalogue_feed_read_reference_plan(feed, &no_filter, plan);
+
+	return feed;
 }
 
 /* The table whose rows a call returns. */
@@ -265,12 +296,19 @@ static void
 set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order)
 {
 	Relation	rel = table_open(feed->relid, NoLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
+	const AttrNumber columns[] = {plan->created_at_attno, plan->id_attno};
 
-	order->ncolumns = 2;
-	order->columns[0].attno = plan->created_at_attno;
-	order->columns[0].nullable = !catalogue_column_is_not_null(tupdesc, plan->created_at_attno);
-	order->columns[1].attno = plan->id_attno;
-	order->columns[1].nullable = !catalogue_column_is_not_null(tupdesc, plan->id_attno);
+	for (order->ncolumns = 0; order->ncolumns < lengthof(columns); order->ncolumns++)
+	{
+		AttrNumber	attno = columns[order->ncolumns];
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
+		order->columns[order->ncolumns].attno = attno;
+		order->columns[order->ncolumns].type = att->atttypid;
+		order->columns[order->ncolumns].typmod = att->atttypmod;
+		order->columns[order->ncolumns].collation = att->attcollation;
+		order->columns[order->ncolumns].nullable =
+			!catalogue_column_is_not_null(RelationGetDescr(rel), attno);
+	}
 	table_close(rel, NoLock);
 }

@@ -86,6 +86,7 @@ static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
+	.estimate_rows = catalogue_feed_estimate_rows,
 	.estimate = catalogue_feed_estimate,
 	.row_relation = catalogue_feed_relation,
 	.use_conditions = catalogue_feed_use_conditions,
@@ -152,7 +153,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 		filter.opno = filter.type = InvalidOid;
 		catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
 	}
-	source->rel = table_open(source->feed->relid, AccessShareLock);
+	source->rel = table_open(source->feed->relid, NoLock);	/* locked with the feed */
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
 
