@@ -48,7 +48,10 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
-		target->rel = table_open(target->plan->relid, AccessShareLock);
+		target->rel = table_open(target->plan->relid,
+								 target->plan->relid == RelationGetRelid(targets->rel)
+								 ? NoLock	/* locked with the feed */
+								 : AccessShareLock);
 	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
 	map_columns(targets, target);
 	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,
