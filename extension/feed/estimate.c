@@ -45,6 +45,7 @@ typedef struct Filieres
 	NullableDatum values[MAX_ELEMENTS];
 } Filieres;
 
+static ChapterFeed *pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan);
 static void read_filieres(const ChapterFeed *feed, Node *argument, Filieres *filieres);
 static void read_array(const ChapterFeed *feed, const Const *array, Filieres *filieres);
 static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
@@ -54,36 +55,67 @@ static void filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *
 								  Selectivity *any, Selectivity *named);
 static double table_rows(Oid relid);
 static Oid	equality_operator(const ChapterFeed *feed, const ReferencePlan *plan);
-static double requested_rows(List *args, double all);
+static double requested_rows(List *args);
 static void set_cost(const ReferencePlan *plan, double nfilieres, TupleSourceEstimate *estimate);
 static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order);
 
-/* The source's estimate of a call. */
+/*
+ * How many rows a call returns.  No fewer than one, and so all are not counted for
+ * one.  Of an n that is not known, no more than the part of all that the planner
+ * expects of an unknown LIMIT: else a prepared statement would look cheaper with each
+ * n that is less, and be planned every time.
+ */
+double
+catalogue_feed_estimate_rows(Oid funcid, List *args)
+{
+	CachedPin  *pin = palloc(sizeof(CachedPin));
+	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
+	double		rows = requested_rows(args);
+
+	if (rows > 1)
+	{
+		Filieres	filieres;
+		double		all;
+
+		read_filieres(feed, linitial(args), &filieres);
+		all = all_rows(feed, &plan, &filieres);
+		rows = Min(rows, IsA(list_nth(args, ARG_N), Const) ? all : all * UNKNOWN_LIMIT_FRACTION);
+	}
+	catalogue_unpin(pin);
+
+	return clamp_row_est(rows);
+}
+
+/* The rest of a call's estimate. */
 void
 catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	const PageFilter no_filter = {0};
 	CachedPin  *pin = palloc(sizeof(CachedPin));
-	ChapterFeed *feed;
 	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
 	Filieres	filieres;
 
-	catalogue_init_pin(pin, CurrentMemoryContext);
-	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &no_filter, &plan, NULL);
 	read_filieres(feed, linitial(args), &filieres);
-
-	if (estimate->rows <= 0)
-	{
-		double		all = all_rows(feed, &plan, &filieres);
-
-		estimate->rows = clamp_row_est(Min(requested_rows(args, all), all));
-	}
 	set_cost(&plan, filieres.number, estimate);
-	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
+	estimate->relation_oids = list_make2_oid(feed->relid, feed->config_relid);
 	estimate->depends_on_role = plan.depends_on_role;
 	set_order(feed, &plan, &estimate->order);
 	catalogue_unpin(pin);
+}
+
+/* A function's feed, and its reference plan. */
+static ChapterFeed *
+pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan)
+{
+	const PageFilter no_filter = {0};
+	ChapterFeed *feed;
+
+	catalogue_init_pin(pin, CurrentMemoryContext);
+	feed = catalogue_feed_pin(pin, funcid);
+	catalogue_feed_read_reference_plan(feed, &no_filter, plan, NULL);
+
+	return feed;
 }
 
 /* The table whose rows a call returns. */
@@ -230,19 +262,14 @@ equality_operator(const ChapterFeed *feed, const ReferencePlan *plan)
 	return OidIsValid(opno) ? opno : type->eq_opr;
 }
 
-/*
- * The call's n, as far as the planner can know it.  An n that is not known is the
- * default, but no more than the part of all rows that the planner expects of an
- * unknown LIMIT: else a prepared statement would look cheaper with each n that is
- * less, and be planned every time.
- */
+/* The call's n, as far as the planner can know it: else the default. */
 static double
-requested_rows(List *args, double all)
+requested_rows(List *args)
 {
 	Node	   *n = list_nth(args, ARG_N);
 
 	if (!IsA(n, Const))
-		return Min(DEFAULT_N, all * UNKNOWN_LIMIT_FRACTION);
+		return DEFAULT_N;
 	if (((Const *) n)->constisnull)
 		return (double) ALL_CHAPTERS;
 
@@ -271,11 +298,22 @@ static void
 set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order)
 {
 	Relation	rel = table_open(feed->relid, NoLock);
+	const AttrNumber columns[] = {plan->created_at_attno, plan->id_attno};
 
-	order->columns[order->ncolumns].attno = plan->created_at_attno;
-	order->columns[order->ncolumns++].nullable =
-		!catalogue_feed_is_never_null(rel, plan->created_at_attno);
-	if (catalogue_feed_is_never_null(rel, plan->id_attno))
-		order->columns[order->ncolumns++].attno = plan->id_attno;
+	order->ncolumns = 0;
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), columns[i] - 1);
+		bool		nullable = !catalogue_feed_is_never_null(rel, columns[i]);
+
+		/* The order of ids that are NULL is the index's. */
+		if (nullable && columns[i] == plan->id_attno)
+			break;
+		order->columns[order->ncolumns].attno = columns[i];
+		order->columns[order->ncolumns].type = att->atttypid;
+		order->columns[order->ncolumns].typmod = att->atttypmod;
+		order->columns[order->ncolumns].collation = att->attcollation;
+		order->columns[order->ncolumns++].nullable = nullable;
+	}
 	table_close(rel, NoLock);
 }

@@ -140,6 +140,7 @@ read_feed(CachedThing *thing, void *funcid)
 					   attachment->schema_name),
 				errhint("Run catalogue.attach() with a mapping that names it."));
 
+	feed->config_relid = catalogue_config_relid();
 	feed->relid = attachment->chapters;
 	catalogue_depend_on_relation(dependencies, feed->relid);
 	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));

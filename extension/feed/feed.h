@@ -49,6 +49,7 @@ typedef struct ChapterFeed
 	Oid			funcid;			/* hash key */
 	const Attachment *attachment;
 	CachedPin	attachment_pin;
+	Oid			config_relid;	/* which changes with the attachment */
 	Oid			relid;
 	char	   *relation;		/* its qualified name, quoted */
 	bool		several;		/* takes an array of filières */

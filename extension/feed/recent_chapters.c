@@ -94,6 +94,7 @@ static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
+	.estimate_rows = catalogue_feed_estimate_rows,
 	.estimate = catalogue_feed_estimate,
 	.row_relation = catalogue_feed_relation,
 	.use_conditions = catalogue_feed_use_conditions,
@@ -154,7 +155,7 @@ begin_chapters(Oid funcid, Snapshot snapshot, const AttrNumber *columns, int nco
 
 	source->filter = catalogue_feed_page_filter(used);
 	catalogue_init_pin(&source->targets_pin, cxt);
-	source->rel = table_open(source->feed->relid, AccessShareLock);
+	source->rel = table_open(source->feed->relid, NoLock);	/* locked with the feed */
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
 	begin_targets(source);

@@ -80,7 +80,10 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
-		target->rel = try_table_open(target->plan->relid, AccessShareLock);
+		target->rel = try_table_open(target->plan->relid,
+									 target->plan->relid == RelationGetRelid(targets->rel)
+									 ? NoLock	/* locked with the feed */
+									 : AccessShareLock);
 	if (target->rel == NULL)
 		report_dropped(targets);
 	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);

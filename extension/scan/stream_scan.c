@@ -162,7 +162,7 @@ add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rt
 	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
 	path->path.startup_cost = estimate.startup_cost;
 	path->path.total_cost = estimate.total_cost;
-	path->path.pathkeys = catalogue_order_pathkeys(root, rel, call, &estimate.order);
+	path->path.pathkeys = catalogue_order_pathkeys(root, rel, &estimate.order);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make3(list_make1_oid(call->funcid), list_make1_int(number),
 									  list_make1_int(estimate.order.ncolumns > 0

@@ -33,6 +33,9 @@ typedef struct TupleSourceOrder
 	struct
 	{
 		AttrNumber	attno;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
 		bool		nullable;
 	}			columns[MAX_ORDER_COLUMNS];
 } TupleSourceOrder;
@@ -40,7 +43,7 @@ typedef struct TupleSourceOrder
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double		rows;			/* set before by a caller who knows it */
+	double		rows;			/* set before, by whoever asks */
 	Cost		startup_cost;
 	Cost		total_cost;
 	List	   *relation_oids;	/* relations whose change invalidates the plan */
@@ -55,9 +58,12 @@ typedef struct TupleSourceMethods
 	PGFunction	function;
 
 	/*
-	 * Estimates one call, from its planned argument expressions.  May raise
-	 * what the call itself would raise.
+	 * Estimates the rows of one call, from its planned argument expressions.
+	 * May raise what the call itself would raise.
 	 */
+	double		(*estimate_rows) (Oid funcid, List *args);
+
+	/* The rest, for a call of so many rows. */
 	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
 
 	/*

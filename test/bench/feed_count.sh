@@ -18,13 +18,15 @@ instructions() {
 
 # count_session VARIANT MODE ROWS CALLS: of a whole session
 count_session() {
-    local statement i
+    local statement value i
     statement=$(literal "$1" | tr '\n' ' ')
     {
         if [ "$2" = prepared ]; then
+            # a variant has one parameter
+            if grep -q ':fs\b' "$scratch/$1.sql"; then value=$array; else value=${filieres[0]}; fi
             # shellcheck disable=SC2016
-            say "PREPARE page(varchar, varchar[]) AS $(tr '\n' ' ' <"$scratch/$1.sql" | sed -e 's/:fs\b/$2/g' -e 's/:f\b/$1/g')"
-            statement="EXECUTE page('${filieres[0]}', '$array')"
+            say "PREPARE page AS $(tr '\n' ' ' <"$scratch/$1.sql" | sed -e 's/:fs\?\b/$1/g')"
+            statement="EXECUTE page('$value')"
         fi
         for ((i = 0; i < $4; i++)); do say "$statement"; done
     } | valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=debugtup --collect-atstart=yes \
