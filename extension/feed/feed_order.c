@@ -37,9 +37,8 @@ static bool order_of_index(Relation index, const AttrNumber *attnos, NullsOrder 
 
 /*
  * The clause for the bound table or a part of it, in the current memory context; the
- * caller depends on it.  The
- * columns have the alias of the queries: by itself a name might be a type's too, and
- * then that of a NULL in the select list.
+ * caller depends on it.  The columns have the alias of the queries: by itself a name
+ * might be a type's too, and then that of a NULL in the select list.
  */
 char *
 catalogue_feed_order_by(const ChapterFeed *feed, Oid relid)
