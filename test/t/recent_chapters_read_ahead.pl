@@ -101,7 +101,7 @@ is(read_ahead($first), 2, 'the first rows of three filieres, but one');
 is(read_ahead($first, 'SET effective_io_concurrency = 0'), 0, '... not where the tablespace is not to be');
 # More filieres than may be open: their entries are merged before a row is read.
 my $batches = q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f17', 'f33', 'f49'], 12)};
-is(read_ahead($batches, 'SET work_mem = 64'), 11, 'by batches, all but the first of a page');
+cmp_ok(read_ahead($batches, 'SET work_mem = 64'), '>=', 8, 'by batches, most of a page: some are on one block');
 is(read_ahead("$batches LIMIT 4", 'SET work_mem = 64'), 3, '... no further than a LIMIT');
 cmp_ok(read_ahead(q{SELECT titre FROM parts.recent_chapters('f7', 20)}), '>=', 16, 'partitions');
 cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL)}), '>=', 190, 'a whole filiere, two ranges of it');
