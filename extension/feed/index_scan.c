@@ -59,7 +59,7 @@ static void advance_last_returned(ChapterScan *scan);
 static int	sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres);
 static Form_pg_attribute column(const ChapterScan *scan, AttrNumber attno);
 static int	compare_filieres(const void *a, const void *b, void *order);
-static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno);
+static void init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno, bool nulls_first);
 static bool start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres);
 static int	skip_missing(ChapterScan *scan, const Datum *filieres, int nfilieres, int missing);
 static void ask_for_first_rows(ChapterScan *scan, const Datum *filieres, int nfilieres);
@@ -119,8 +119,8 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 		if (catalogue_feed_by_batches(scan->pool))
 			scan->rows = catalogue_feed_begin_entry_rows(targets, snapshot,
 														 catalogue_feed_read_ahead(scan->pool));
-		init_descending(scan, &scan->by_created_at, plan->created_at_attno);
-		init_descending(scan, &scan->by_id, plan->id_attno);
+		init_descending(scan, &scan->by_created_at, plan->created_at_attno, false);
+		init_descending(scan, &scan->by_id, plan->id_attno, true);
 		if (!start_merge(scan, filieres, nfilieres))
 		{
 			catalogue_feed_scan_end(scan);
@@ -288,16 +288,16 @@ compare_filieres(const void *a, const void *b, void *order)
 							   (SortSupport) order);
 }
 
-/* Descending, NULLs last: the order of the feed, whatever an index's is. */
+/* Descending: the order of the feed, whatever an index's is. */
 static void
-init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno)
+init_descending(ChapterScan *scan, SortSupport ssup, AttrNumber attno, bool nulls_first)
 {
 	Form_pg_attribute att = column(scan, attno);
 	TypeCacheEntry *type = lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_GT_OPR);
 
 	ssup->ssup_cxt = CurrentMemoryContext;
 	ssup->ssup_collation = att->attcollation;
-	ssup->ssup_nulls_first = false;
+	ssup->ssup_nulls_first = nulls_first;
 	PrepareSortSupportFromOrderingOp(type->gt_opr, ssup);
 }
 
