@@ -1,16 +1,15 @@
 /*
  * filiere_scan.c
- *		One filière's chapters in order, by one of a few open index scans.
+ *		One filière's chapters in order, key range after key range.
  *
- * An index scan takes some 30 kB and a buffer pin or two, and thousands of
- * filières may be asked for.  Where they are few, each has an index scan of its own.
- * Where they are many, an index scan is lent to each in turn, which reads a batch of
- * its entries (entry_batch.c) and goes on behind them the next time; the batches
- * grow, so that what it takes to descend the index is shared by many rows.
+ * Where filières are few, each keeps an open index scan of the pool (scan_pool.c) and
+ * its current row.  Where they are many, an index scan is lent to each in turn, which
+ * reads a batch of its entries (entry_batch.c) and goes on behind them the next time;
+ * the batches grow, so that what it takes to descend the index is shared by many rows.
+ * A target that the executor reads comes from leaf_scan.c.
  *
- * Lifetime: everything is allocated in the context that is current at begin;
- * index scans and buffer pins belong to the current resource owner, so that an
- * ERROR leaves nothing behind.  The caller holds the locks.
+ * Lifetime: batches and leaves are allocated in the pool's context, and a filière's
+ * scan where its caller likes.  The caller holds the locks.
  */
 #include "feed/filiere_scan.h"
 
@@ -18,57 +17,14 @@
 #include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
-#include "access/tableam.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
-#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-
-/* What a B-tree scan allocates, about; an open scan may have begun two. */
-#define SCAN_BYTES (32 * 1024)
 
 /* Entries in a filière's first batch, and in its greatest. */
 #define FIRST_BATCH 8
 #define MAX_BATCH 1024
 
-/* An index scan that goes from one filière or range to the next. */
-typedef struct OpenScan
-{
-	ScanTarget *target;
-	IndexScanDesc scans[MAX_SCAN_KEYS + 1]; /* by their number of keys, each
-											 * begun when it is first needed */
-	IndexScanDesc current;		/* the one in use; NULL between ranges */
-	ScanKeyData row_members[2]; /* of its keys */
-	TupleTableSlot *slot;
-	ReadAheadScan ahead;
-	FiliereScan *user;			/* NULL while it is free */
-} OpenScan;
-
-struct ScanPool
-{
-	ScanTargets *targets;
-	Snapshot	snapshot;
-	const ChapterFeed *feed;
-	const ReferencePlan *plan;
-	const ChapterPosition *position;
-	MemoryContext scan_cxt;		/* of the index AM's states */
-	MemoryContext cxt;			/* of slots and batches */
-	OpenScan   *open;
-	int			nopen;
-	int			max_open;
-	bool		by_batches;		/* there are more filières than may be open */
-	int			nbatches;		/* of filières */
-	ReadAhead	ahead;
-	int			io_concurrency; /* of the target that was read last */
-	int64		rows_wanted;
-	List	   *leaves;			/* of LeafScan *, those that are open */
-	uint64		rows_read;
-};
-
-static int	max_open_scans(int nscans);
 static void set_run(ScanPool *pool, FiliereScan *filiere, const PrunedTarget *run, int ntargets);
 static bool next_of_target(ScanPool *pool, FiliereScan *filiere);
 static bool next_of_leaf(ScanPool *pool, FiliereScan *filiere);
@@ -79,58 +35,8 @@ static bool next_batch(ScanPool *pool, FiliereScan *filiere);
 static int	batch_size(ScanPool *pool, const FiliereScan *filiere);
 static void continue_behind(ScanPool *pool, FiliereScan *filiere, const ChapterEntry *last);
 static void start_range(ScanPool *pool, FiliereScan *filiere);
-static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan,
-								int nkeys);
 static OpenScan *acquire(ScanPool *pool, FiliereScan *filiere);
-static OpenScan *find_free(ScanPool *pool, const ScanTarget *target);
-static void set_target(ScanPool *pool, OpenScan *open, ScanTarget *target);
 static void release(FiliereScan *filiere);
-
-/* All arguments must live as long as the pool. */
-ScanPool *
-catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const ChapterFeed *feed,
-						   const ReferencePlan *plan, const ChapterPosition *position, int nscans,
-						   int64 rows_wanted)
-{
-	ScanPool   *pool = palloc0(sizeof(ScanPool));
-
-	pool->targets = targets;
-	pool->snapshot = snapshot;
-	pool->feed = feed;
-	pool->plan = plan;
-	pool->position = position;
-	pool->rows_wanted = rows_wanted;
-	pool->max_open = max_open_scans(nscans);
-	pool->by_batches = nscans > pool->max_open;
-	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
-	pool->scan_cxt = pool->cxt = CurrentMemoryContext;
-	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);
-
-	/*
-	 * One block for the states of many scans.  An AllocSet would malloc() and
-	 * free() each of them, upon which the C library returns all that memory
-	 * to the system, and the next call has to fault it in page by page.
-	 */
-	if (nscans > 1)
-	{
-		Size		size = (Size) SCAN_BYTES * pg_nextpower2_32(Max(8, pool->max_open));
-
-		pool->scan_cxt = GenerationContextCreate(CurrentMemoryContext, "catalogue merged scans",
-												 0, size, size);
-	}
-
-	return pool;
-}
-
-/* As many as work_mem and a small part of the shared buffers hold. */
-static int
-max_open_scans(int nscans)
-{
-	int			by_memory = work_mem / (2 * SCAN_BYTES / 1024);
-	int			by_buffers = NBuffers / 16;
-
-	return Max(Min(Min(nscans, MAX_OPEN_SCANS), Min(by_memory, by_buffers)), 2);
-}
 
 /* Begins to read a filière of a run of targets at the page's position. */
 void
@@ -382,100 +288,26 @@ start_range(ScanPool *pool, FiliereScan *filiere)
 											target->created_at_key, pool->feed, filiere->range,
 											&filiere->after_at, &filiere->after_id);
 
-	open->current = begin_scan(pool, filiere->target, &open->scans[nkeys], nkeys);
+	open->current = catalogue_feed_index_scan(pool, open, nkeys);
 	index_rescan(open->current, keys, nkeys, NULL, 0);
 	pool->io_concurrency = filiere->target->io_concurrency;
 	catalogue_read_ahead_begin(&open->ahead, &pool->ahead, pool->io_concurrency);
 }
 
-/* An index scan with so many keys, begun when it is first needed. */
-static IndexScanDesc
-begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan, int nkeys)
-{
-	if (*scan == NULL)
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(pool->scan_cxt);
-
-		*scan = index_beginscan(target->rel, target->index, pool->snapshot, NULL, nkeys, 0,
-								SO_NONE);
-		(*scan)->xs_want_itup = pool->by_batches;
-		MemoryContextSwitchTo(oldcxt);
-	}
-
-	return *scan;
-}
-
-/* An open scan for a filière.  There is a free one: else they are read in batches. */
 static OpenScan *
 acquire(ScanPool *pool, FiliereScan *filiere)
 {
-	OpenScan   *open = find_free(pool, filiere->target);
+	filiere->open = catalogue_feed_acquire_scan(pool, filiere->target);
 
-	if (open == NULL && pool->nopen < pool->max_open)
-		open = &pool->open[pool->nopen++];
-	if (open == NULL)
-		open = find_free(pool, NULL);
-	if (open == NULL)
-		elog(ERROR, "more filières are open than were counted");
-
-	if (open->target != filiere->target)
-		set_target(pool, open, filiere->target);
-	open->user = filiere;
-	open->current = NULL;
-	filiere->open = open;
-
-	return open;
-}
-
-/* One that nobody uses, of a target or of any. */
-static OpenScan *
-find_free(ScanPool *pool, const ScanTarget *target)
-{
-	for (int i = 0; i < pool->nopen; i++)
-	{
-		OpenScan   *open = &pool->open[i];
-
-		if (open->user == NULL && (target == NULL || open->target == target))
-			return open;
-	}
-
-	return NULL;
-}
-
-/* Makes an open scan one of another target, or of none. */
-static void
-set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
-{
-	MemoryContext oldcxt = MemoryContextSwitchTo(pool->cxt);
-
-	for (int nkeys = 1; nkeys <= MAX_SCAN_KEYS; nkeys++)
-	{
-		if (open->scans[nkeys] != NULL)
-			index_endscan(open->scans[nkeys]);
-		open->scans[nkeys] = NULL;
-	}
-	if (open->slot != NULL)
-		ExecDropSingleTupleTableSlot(open->slot);
-	open->slot = NULL;
-	open->target = target;
-	if (target != NULL)
-	{
-		catalogue_feed_open_target(pool->targets, target);
-		open->slot = table_slot_create(target->rel, NULL);
-	}
-
-	MemoryContextSwitchTo(oldcxt);
+	return filiere->open;
 }
 
 static void
 release(FiliereScan *filiere)
 {
 	if (filiere->open != NULL)
-	{
-		ExecClearTuple(filiere->open->slot);
-		filiere->open->user = NULL;
-		filiere->open = NULL;
-	}
+		catalogue_feed_release_scan(filiere->open);
+	filiere->open = NULL;
 }
 
 /* The slot with a filière's current row. */
@@ -486,53 +318,4 @@ catalogue_feed_filiere_row(FiliereScan *filiere)
 		return catalogue_feed_leaf_row(filiere->leaf);
 
 	return filiere->open->slot;
-}
-
-/* Whether filières are read in batches of index entries, whose rows are fetched later. */
-bool
-catalogue_feed_by_batches(const ScanPool *pool)
-{
-	return pool->by_batches;
-}
-
-/* What the scans share in order to read ahead. */
-ReadAhead *
-catalogue_feed_read_ahead(ScanPool *pool)
-{
-	return &pool->ahead;
-}
-
-/* To be called when a row is returned: one less is wanted. */
-void
-catalogue_feed_row_returned(ScanPool *pool)
-{
-	pool->ahead.rows_wanted--;
-	if (pool->by_batches)
-		pool->rows_read++;
-}
-
-/* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
-uint64
-catalogue_feed_blocks_ahead(const ScanPool *pool)
-{
-	return pool->ahead.blocks;
-}
-
-/* For EXPLAIN ANALYZE: index entries that led to a row. */
-uint64
-catalogue_feed_rows_read(const ScanPool *pool)
-{
-	return pool->rows_read;
-}
-
-/* Releases pins and index scans; memory is freed with its context. */
-void
-catalogue_feed_end_scans(ScanPool *pool)
-{
-	ListCell   *lc;
-
-	for (int i = 0; i < pool->nopen; i++)
-		set_target(pool, &pool->open[i], NULL);
-	foreach(lc, pool->leaves)
-		catalogue_feed_end_leaf(lfirst(lc));
 }

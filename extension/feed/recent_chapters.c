@@ -16,6 +16,7 @@
  * open() makes is in a child of it, reset by close().
  */
 #include "feed/estimate.h"
+#include "feed/explain.h"
 #include "feed/feed.h"
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
@@ -26,7 +27,6 @@
 #include "feed/reference_plan.h"
 #include "feed/scan_targets.h"
 #include "feed/virtual_columns.h"
-#include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
@@ -65,10 +65,7 @@ typedef struct ChapterSource
 	Tuplestorestate *stored;	/* not streaming ... */
 	TupleTableSlot *stored_row; /* ... and its current row */
 
-	/* For EXPLAIN ANALYZE: of the scans that were closed. */
-	uint64		rows_read;
-	uint64		blocks_ahead;
-	int			merged;
+	ChapterCounts counts;		/* of the scans that were closed */
 } ChapterSource;
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
@@ -86,10 +83,7 @@ static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
-static void add_counts(ChapterSource *source);
-static void explain_targets(const ReferencePlan *plan, ExplainState *es);
-static char *index_condition(const ChapterSource *source, List *args);
-static void explain_counts(const ChapterSource *source, ExplainState *es);
+static void add_counts(const ChapterScan *scan, ChapterCounts *counts);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
@@ -442,7 +436,7 @@ close_chapters(TupleSource *base)
 
 	if (source->scan != NULL)
 	{
-		add_counts(source);
+		add_counts(source->scan, &source->counts);
 		catalogue_feed_scan_end(source->scan);
 	}
 	source->scan = NULL;
@@ -455,13 +449,13 @@ close_chapters(TupleSource *base)
 	MemoryContextReset(source->page_cxt);
 }
 
-/* Adds up what the current scan has counted, before it ends. */
+/* Adds up what a scan has counted, before it ends. */
 static void
-add_counts(ChapterSource *source)
+add_counts(const ChapterScan *scan, ChapterCounts *counts)
 {
-	source->rows_read += catalogue_feed_scan_rows_read(source->scan);
-	source->blocks_ahead += catalogue_feed_scan_blocks_ahead(source->scan);
-	source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+	counts->rows_read += catalogue_feed_scan_rows_read(scan);
+	counts->blocks_ahead += catalogue_feed_scan_blocks_ahead(scan);
+	counts->merged = Max(counts->merged, catalogue_feed_scan_merged(scan));
 }
 
 static void
@@ -475,84 +469,14 @@ end_chapters(TupleSource *base)
 	MemoryContextDelete(source->cxt);
 }
 
+/* A query that was not run to its end has an open scan, which goes on. */
 static void
 explain_chapters(TupleSource *base, List *args, ExplainState *es)
 {
-	ChapterSource *source = (ChapterSource *) base;
-	const ReferencePlan *plan = &source->plan;
-	const char *before_id = list_nth(args, ARG_BEFORE_ID);
-	const char *before_at = list_nth(args, ARG_BEFORE_AT);
+	const ChapterSource *source = (const ChapterSource *) base;
+	ChapterCounts counts = source->counts;
 
-	if (plan->not_streamed == NULL)
-	{
-		if (plan->ntargets == 1)
-		{
-			ExplainPropertyText("Index", catalogue_relation_name(plan->targets[0].indexid), es);
-			if (ScanDirectionIsBackward(plan->targets[0].direction))
-				ExplainPropertyText("Scan Direction", "Backward", es);
-		}
-		else
-			explain_targets(plan, es);
-		ExplainPropertyText("Index Cond", index_condition(source, args), es);
-	}
-	else
-		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
-	if (before_id != NULL)
-		ExplainPropertyText("Page After", before_id, es);
-	if (before_at != NULL)
-		ExplainPropertyText("Page Before", before_at, es);
-
-	if (es->analyze && source->targets != NULL)
-		explain_counts(source, es);
-}
-
-/* How many of the partitions have an index. */
-static void
-explain_targets(const ReferencePlan *plan, ExplainState *es)
-{
-	int			by_executor = 0;
-
-	for (int i = 0; i < plan->ntargets; i++)
-		by_executor += plan->targets[i].by_executor ? 1 : 0;
-	ExplainPropertyInteger("Indexes", NULL, plan->ntargets - by_executor, es);
-	if (by_executor > 0)
-		ExplainPropertyInteger("Partitions Without Index", NULL, by_executor, es);
-}
-
-/* What the index is searched for. */
-static char *
-index_condition(const ChapterSource *source, List *args)
-{
-	const ChapterFeed *feed = source->feed;
-	const PageFilter *filter = &source->plan.filter;
-	const char *filiere = list_nth(args, ARG_FILIERE);
-	char	   *condition = psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
-									 quote_identifier(feed->attachment->chapters_filiere),
-									 filiere ? filiere : "NULL");
-
-	if (filter->attno != 0)
-	{
-		const char *column = get_attname(feed->relid, filter->attno, false);
-		const char *value = list_nth(args, ARG_COUNT);
-
-		condition = psprintf("(%s AND (%s = %s))", condition, quote_identifier(column),
-							 value ? value : "NULL");
-	}
-
-	return condition;
-}
-
-/* A query that was not run to its end has an open scan, which goes on. */
-static void
-explain_counts(const ChapterSource *source, ExplainState *es)
-{
-	ChapterSource counts = *source;
-
-	if (counts.scan != NULL)
-		add_counts(&counts);
-	if (source->feed->several || source->plan.ntargets > 1)
-		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
-	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
-	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
+	if (source->scan != NULL)
+		add_counts(source->scan, &counts);
+	catalogue_feed_explain(source->feed, &source->plan, args, &counts, es);
 }
