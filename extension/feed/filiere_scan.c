@@ -197,7 +197,7 @@ next_batch(ScanPool *pool, FiliereScan *filiere)
 	MemoryContextSwitchTo(oldcxt);
 
 	/* Nothing stays pinned in the index, however long the page is read. */
-	index_rescan(open->current, NULL, 0, NULL, 0);
+	index_rescan(open->current, NULL, open->current->numberOfKeys, NULL, 0);
 	release(filiere);
 
 	/* The keys pointed into it. */
@@ -253,7 +253,7 @@ catalogue_feed_ask_for_first(ScanPool *pool, FiliereScan *filiere)
 	if (tid != NULL)
 		catalogue_read_ahead_ask(&open->ahead, filiere->target->rel,
 								 ItemPointerGetBlockNumber(tid));
-	index_rescan(open->current, NULL, 0, NULL, 0);
+	index_rescan(open->current, NULL, open->current->numberOfKeys, NULL, 0);
 }
 
 /* For how many filières at a time that pays, behind one that was read. */
