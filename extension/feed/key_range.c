@@ -21,6 +21,7 @@
 #include "names.h"
 
 #include "access/table.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -36,6 +37,7 @@ struct KeyRangePlans
 	SPIPlanPtr	plans[KEY_RANGE_END];	/* NULL until needed */
 };
 
+static void append_equality(StringInfo buf, const ChapterFeed *feed, const char *value);
 static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
 static SPIPlanPtr prepare_better(const ChapterFeed *feed, MemoryContext cxt, const char *any,
 								 const char *lateral);
@@ -76,16 +78,11 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *tabl
 							   const char *columns, bool several, ChapterKeyRange range,
 							   const PageFilter *filter)
 {
-	const Attachment *attachment = feed->attachment;
-	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf,
-					 several ? "SELECT %s FROM %s AS chapter WHERE %s %s ANY ($1)"
-					 : "SELECT %s FROM %s AS chapter WHERE %s %s $1",
-					 columns, table->name, quote_identifier(attachment->chapters_filiere),
-					 catalogue_operator_name(equal));
+	appendStringInfo(&buf, "SELECT %s FROM %s AS chapter WHERE ", columns, table->name);
+	append_equality(&buf, feed, several ? "ANY ($1)" : "$1");
 	append_condition(&buf, feed, range);
 	if (filter->attno != 0)
 		appendStringInfo(&buf, " AND %s %s $5",
@@ -96,21 +93,47 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *tabl
 	return buf.data;
 }
 
+/*
+ * Filière = value.  A varchar column is cast to text, as the parser would do by itself
+ * after a look at every other operator of the name: that is half of what it takes to
+ * prepare a query in a new session.
+ */
+static void
+append_equality(StringInfo buf, const ChapterFeed *feed, const char *value)
+{
+	const char *column = feed->attachment->chapters_filiere;
+	Oid			column_type = get_atttype(feed->relid, catalogue_column_number(feed->relid, column));
+	Oid			type = feed->filiere.oid;
+	Oid			equal = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+
+	appendStringInfoString(buf, quote_identifier(column));
+	if (column_type != type && IsBinaryCoercible(column_type, type))
+		appendStringInfo(buf, "::%s", catalogue_type_name(type));
+	appendStringInfo(buf, " %s %s", catalogue_operator_name(equal), value);
+}
+
 static void
 append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range)
 {
-	TypeCacheEntry *created_at_type =
-		lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
-	TypeCacheEntry *id_type = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
-	const char *created_at = quote_identifier(feed->attachment->chapters_created_at);
-	const char *created_at_less = catalogue_operator_name(created_at_type->lt_opr);
-	const char *id = quote_identifier(feed->attachment->chapters_id);
-	const char *id_less = catalogue_operator_name(id_type->lt_opr);
+	TypeCacheEntry *created_at_type;
+	TypeCacheEntry *id_type;
+	const char *created_at;
+	const char *created_at_less;
+	const char *id;
+	const char *id_less;
+
+	if (range == KEY_RANGE_NEWEST)
+		return;
+
+	created_at_type = lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+	id_type = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
+	created_at = quote_identifier(feed->attachment->chapters_created_at);
+	created_at_less = catalogue_operator_name(created_at_type->lt_opr);
+	id = quote_identifier(feed->attachment->chapters_id);
+	id_less = catalogue_operator_name(id_type->lt_opr);
 
 	switch (range)
 	{
-		case KEY_RANGE_NEWEST:
-			break;
 		case KEY_RANGE_BEFORE:
 			appendStringInfo(buf, " AND %s %s $3", created_at, created_at_less);
 			break;
@@ -129,6 +152,7 @@ append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range)
 		case KEY_RANGE_UNDATED_AFTER:
 			appendStringInfo(buf, " AND %s IS NULL AND %s %s $4", created_at, id, id_less);
 			break;
+		case KEY_RANGE_NEWEST:
 		case KEY_RANGE_END:
 			Assert(false);
 	}
@@ -231,7 +255,6 @@ catalogue_feed_lateral_query(const ChapterFeed *feed, const ChapterTable *table,
 	const Attachment *attachment = feed->attachment;
 	const char *created_at = quote_identifier(attachment->chapters_created_at);
 	const char *id = quote_identifier(attachment->chapters_id);
-	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
 	Oid			collation = filiere_collation(feed);
 	StringInfoData names;
 	StringInfoData buf;
@@ -243,13 +266,11 @@ catalogue_feed_lateral_query(const ChapterFeed *feed, const ChapterTable *table,
 	/* Filières that are equal to the column are one. */
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT %s FROM (SELECT DISTINCT f%s%s FROM pg_catalog.unnest($1) AS u (f))"
-					 " AS filieres (filiere), LATERAL (SELECT %s, %s, %s FROM %s AS chapter"
-					 " WHERE %s %s filieres.filiere",
+					 " AS filieres (filiere), LATERAL (SELECT %s, %s, %s FROM %s AS chapter WHERE ",
 					 names.data, OidIsValid(collation) ? " COLLATE " : "",
 					 OidIsValid(collation) ? catalogue_collation_name(collation) : "",
-					 columns, created_at, id, table->name,
-					 quote_identifier(attachment->chapters_filiere),
-					 catalogue_operator_name(equal));
+					 columns, created_at, id, table->name);
+	append_equality(&buf, feed, "filieres.filiere");
 	append_condition(&buf, feed, range);
 	appendStringInfo(&buf, " %s LIMIT $2) AS page (%s, at, id)"
 					 " ORDER BY page.at DESC NULLS LAST, page.id DESC LIMIT $2",
