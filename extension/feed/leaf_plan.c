@@ -19,16 +19,20 @@
 
 #include "names.h"
 
+#include "access/table.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
 
 static LeafPlan *make_plan(const ChapterFeed *feed, Oid relid, ChapterKeyRange range,
 						   const AttrNumber *columns, int ncolumns);
 static char *select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns);
+static const char *column_of_table(Relation rel, AttrNumber column);
 static ChapterTable leaf_table(const ChapterFeed *feed, Oid relid);
 static PlannedStmt *plan_query(const ChapterFeed *feed, Oid filiere_type, const char *query);
 static LeafPlan **kept_place(const ReferencePlan *plan, int target, ChapterKeyRange range,
@@ -167,6 +171,7 @@ make_plan(const ChapterFeed *feed, Oid relid, ChapterKeyRange range, const AttrN
 static char *
 select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns)
 {
+	Relation	rel = table_open(feed->relid, NoLock);	/* locked by the caller */
 	StringInfoData buf;
 
 	initStringInfo(&buf);
@@ -174,16 +179,30 @@ select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns)
 					 quote_identifier(feed->attachment->chapters_created_at),
 					 quote_identifier(feed->attachment->chapters_id));
 	for (int i = 0; i < ncolumns; i++)
-	{
-		/* A dropped one has no type. */
-		if (OidIsValid(get_atttype(feed->relid, columns[i])))
-			appendStringInfo(&buf, ", chapter.%s",
-							 quote_identifier(get_attname(feed->relid, columns[i], false)));
-		else
-			appendStringInfoString(&buf, ", NULL::pg_catalog.int4");
-	}
+		appendStringInfo(&buf, ", %s", column_of_table(rel, columns[i]));
+	table_close(rel, NoLock);
 
 	return buf.data;
+}
+
+/*
+ * A column as it is in a query of the table.  A partition may compute a virtual one
+ * in another way: there the table's expression counts.
+ */
+static const char *
+column_of_table(Relation rel, AttrNumber column)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), column - 1);
+
+	/* A dropped one has no type. */
+	if (att->attisdropped)
+		return "NULL::pg_catalog.int4";
+	if (catalogue_column_is_virtual(att))
+		return deparse_expression(build_generation_expression(rel, column),
+								  deparse_context_for("chapter", RelationGetRelid(rel)), true,
+								  false);
+
+	return psprintf("chapter.%s", quote_identifier(NameStr(att->attname)));
 }
 
 static ChapterTable
