@@ -163,6 +163,15 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #if PG_VERSION_NUM < 190000
 #define pg_plan_query(query, string, options, params, es) pg_plan_query(query, string, options, params)
 #endif
+#if PG_VERSION_NUM >= 190000
+#define PLANNER_PARAMETERS Query *query, const char *query_string, int cursor_options, \
+	ParamListInfo params, struct ExplainState *es
+#define PLANNER_ARGUMENTS query, query_string, cursor_options, params, es
+#else
+#define PLANNER_PARAMETERS Query *query, const char *query_string, int cursor_options, \
+	ParamListInfo params
+#define PLANNER_ARGUMENTS query, query_string, cursor_options, params
+#endif
 
 /* 16: the rights that a plan asks for are in a list of its own. */
 #include "nodes/plannodes.h"

@@ -74,6 +74,8 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
+static inline bool fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+							 TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead);
 static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
 
 /* To be called before rows are fetched: discards what has been remembered for too long. */
@@ -99,16 +101,10 @@ bool
 catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 							ReadAheadScan *ahead)
 {
-	Relation	rel = scan->heapRelation;
-	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 	ItemPointer tid;
-
-	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
 
 	while ((tid = index_getnext_tid(scan, direction)) != NULL)
 	{
-		Buffer		buffer;
-		Buffer		vmbuffer = InvalidBuffer;
 		bool		found;
 		bool		all_dead;
 
@@ -116,28 +112,14 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 
 		if (ahead != NULL && ahead->shared->reads_are_slow)
 			catalogue_read_ahead(ahead, scan, direction);
-		buffer = read_block(rel, ItemPointerGetBlockNumber(tid), ahead);
-
-		heap_page_prune_opt(rel, buffer, &vmbuffer, false);
-		if (BufferIsValid(vmbuffer))
-			ReleaseBuffer(vmbuffer);
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		found = heap_hot_search_buffer(tid, rel, buffer, scan->xs_snapshot, tuple, &all_dead, true);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		found = fetch_row(scan->heapRelation, scan->indexRelation, *tid, scan->xs_snapshot, slot,
+						  ahead, &all_dead);
 
 		/* The index may drop entries that nobody can see; not in recovery. */
 		if (!scan->xactStartedInRecovery)
 			scan->kill_prior_tuple = all_dead;
 		if (found)
-		{
-			pgstat_count_heap_fetch(scan->indexRelation);
-			tuple->t_self = *tid;
-			slot->tts_tableOid = RelationGetRelid(rel);
-			ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
 			return true;
-		}
-		ReleaseBuffer(buffer);
 	}
 
 	return false;
@@ -151,17 +133,30 @@ bool
 catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
 					 TupleTableSlot *slot, ReadAheadScan *ahead)
 {
+	return fetch_row(rel, index, tid, snapshot, slot, ahead, NULL);
+}
+
+/*
+ * What heapam_index_fetch_tuple() does for one entry; a row that is not seen may be
+ * dead to all.
+ */
+static inline bool
+fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+		  TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead)
+{
 	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 	Buffer		buffer = read_block(rel, ItemPointerGetBlockNumber(&tid), ahead);
 	Buffer		vmbuffer = InvalidBuffer;
 	bool		found;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(snapshot));
 
 	heap_page_prune_opt(rel, buffer, &vmbuffer, false);
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	found = heap_hot_search_buffer(&tid, rel, buffer, snapshot, tuple, NULL, true);
+	found = heap_hot_search_buffer(&tid, rel, buffer, snapshot, tuple, all_dead, true);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 	if (!found)
 	{

@@ -16,6 +16,7 @@
 #include "feed/leaf_plan.h"
 
 #include "feed/feed_order.h"
+#include "feed/ordered_plan.h"
 
 #include "names.h"
 
@@ -23,7 +24,6 @@
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -34,11 +34,11 @@ static LeafPlan *make_plan(const ChapterFeed *feed, Oid relid, ChapterKeyRange r
 static char *select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns);
 static const char *column_of_table(Relation rel, AttrNumber column);
 static ChapterTable leaf_table(const ChapterFeed *feed, Oid relid);
-static PlannedStmt *plan_query(const ChapterFeed *feed, Oid filiere_type, const char *query);
+static PlannedStmt *plan_query(const ChapterFeed *feed, const char *query);
+static Query *analyze_query(const ChapterFeed *feed, Oid filiere_type, const char *query);
 static LeafPlan **kept_place(const ReferencePlan *plan, int target, ChapterKeyRange range,
 							 const AttrNumber *columns, int ncolumns);
 static LeafPlan *copy_plan(const LeafPlan *plan);
-static void turn_off(const char *setting);
 
 /* The plan of the reference query for one partition alone; in the order of an index, if it has one. */
 PlannedStmt *
@@ -48,24 +48,9 @@ catalogue_feed_plan_leaf_by_index(const ChapterFeed *feed, Oid relid)
 	ChapterTable table = leaf_table(feed, relid);
 	char	   *query = catalogue_feed_key_range_query(feed, &table, "*", false, KEY_RANGE_NEWEST,
 													   &no_filter);
-	int			save_nestlevel = NewGUCNestLevel();
-	PlannedStmt *statement;
 
-	turn_off("enable_seqscan");
-	turn_off("enable_bitmapscan");
-	turn_off("enable_sort");
-	statement = plan_query(feed, feed->filiere.oid, query);
-	AtEOXact_GUC(true, save_nestlevel);
-
-	return statement;
-}
-
-/* To the end of the GUC nest level. */
-static void
-turn_off(const char *setting)
-{
-	(void) set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	return catalogue_feed_plan_in_order(feed, &no_filter,
+										analyze_query(feed, feed->filiere.oid, query), query);
 }
 
 /*
@@ -151,11 +136,11 @@ make_plan(const ChapterFeed *feed, Oid relid, ChapterKeyRange range, const AttrN
 	LeafPlan   *plan = palloc(sizeof(LeafPlan));
 
 	plan->query = catalogue_feed_key_range_query(feed, &table, list, feed->several, range, &no_filter);
-	plan->statement = plan_query(feed, feed->argument_type, plan->query);
+	plan->statement = plan_query(feed, plan->query);
 	if (feed->several)
 	{
 		char	   *lateral = catalogue_feed_lateral_query(feed, &table, list, ncolumns + 2, range);
-		PlannedStmt *statement = plan_query(feed, feed->argument_type, lateral);
+		PlannedStmt *statement = plan_query(feed, lateral);
 
 		if (statement->planTree->total_cost < plan->statement->planTree->total_cost)
 		{
@@ -216,16 +201,25 @@ leaf_table(const ChapterFeed *feed, Oid relid)
 	return table;
 }
 
+/* For the executor, as one that asks for no rights. */
 static PlannedStmt *
-plan_query(const ChapterFeed *feed, Oid filiere_type, const char *query)
+plan_query(const ChapterFeed *feed, const char *query)
 {
-	const Oid	types[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	List	   *parsed = pg_parse_query(query);
-	Query	   *analyzed = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), query, types,
-													 lengthof(types), NULL);
+	Query	   *analyzed = analyze_query(feed, feed->argument_type, query);
 	PlannedStmt *statement = pg_plan_query(analyzed, query, 0, NULL, NULL);
 
 	catalogue_ask_for_no_rights(statement);
 
 	return statement;
+}
+
+/* With the parameters of catalogue_feed_params(). */
+static Query *
+analyze_query(const ChapterFeed *feed, Oid filiere_type, const char *query)
+{
+	const Oid	types[] = {filiere_type, INT8OID, feed->created_at.oid, feed->id.oid};
+	List	   *parsed = pg_parse_query(query);
+
+	return parse_analyze_fixedparams(linitial_node(RawStmt, parsed), query, types,
+									 lengthof(types), NULL);
 }
