@@ -10,6 +10,7 @@
 #include "utils/plancache.h"
 
 extern void catalogue_ordered_plan_init(void);
+extern const char *catalogue_feed_ordered_plan_columns(const ChapterFeed *feed);
 extern CachedPlan *catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
 											   CachedPlanSource *source);
 
