@@ -253,11 +253,17 @@ table_rows(Oid relid)
 static Oid
 equality_operator(const ChapterFeed *feed, const ReferencePlan *plan)
 {
-	TypeCacheEntry *type =
-		lookup_type_cache(feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
-	Oid			column_type = getBaseType(get_atttype(feed->relid, plan->filiere_attno));
-	Oid			opno = get_opfamily_member(type->btree_opf, column_type, feed->filiere.oid,
-										   BTEqualStrategyNumber);
+	TypeCacheEntry *type;
+	Oid			column_type;
+	Oid			opno;
+
+	if (OidIsValid(plan->equality_operator))
+		return plan->equality_operator;
+
+	type = lookup_type_cache(feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
+	column_type = getBaseType(get_atttype(feed->relid, plan->filiere_attno));
+	opno = get_opfamily_member(type->btree_opf, column_type, feed->filiere.oid,
+							   BTEqualStrategyNumber);
 
 	return OidIsValid(opno) ? opno : type->eq_opr;
 }

@@ -130,9 +130,7 @@ read_feed(CachedThing *thing, void *funcid)
 
 	feed->funcid = *(Oid *) funcid;
 	catalogue_depend_on_function(dependencies, feed->funcid);
-	feed->attachment = attachment = catalogue_attachment_of_function(feed->funcid, dependencies);
-	catalogue_init_pin(&feed->attachment_pin, thing->cxt);
-	catalogue_pin(&feed->attachment_pin, unconstify(CachedThing *, &attachment->base));
+	feed->attachment = attachment = catalogue_read_attachment_alone(feed->funcid, dependencies);
 	if (!OidIsValid(attachment->chapters))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -21,6 +21,8 @@
 #include "names.h"
 
 #include "access/table.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -94,9 +96,10 @@ catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *tabl
 }
 
 /*
- * Filière = value.  A varchar column is cast to text, as the parser would do by itself
- * after a look at every other operator of the name: that is half of what it takes to
- * prepare a query in a new session.
+ * Filière = value.  A new session pays for what is looked up here: a varchar column is
+ * cast to text, as the parser would do by itself after a look at every other operator of
+ * the name, and the operator of text, the most usual type, is known without the type
+ * cache, which goes through every operator class.
  */
 static void
 append_equality(StringInfo buf, const ChapterFeed *feed, const char *value)
@@ -104,7 +107,8 @@ append_equality(StringInfo buf, const ChapterFeed *feed, const char *value)
 	const char *column = feed->attachment->chapters_filiere;
 	Oid			column_type = get_atttype(feed->relid, catalogue_column_number(feed->relid, column));
 	Oid			type = feed->filiere.oid;
-	Oid			equal = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+	Oid			equal = type == TEXTOID ? TextEqualOperator
+		: lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 
 	appendStringInfoString(buf, quote_identifier(column));
 	if (column_type != type && IsBinaryCoercible(column_type, type))

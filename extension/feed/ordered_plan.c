@@ -25,6 +25,7 @@
 #include "optimizer/planner.h"
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 
 /* For which feed a query is planned; NULL for any other query. */
 typedef struct OrderedQuery
@@ -36,6 +37,7 @@ typedef struct OrderedQuery
 typedef struct PlannerSettings
 {
 	bool		seqscan;
+	bool		indexonlyscan;
 	bool		bitmapscan;
 	bool		sort;
 	bool		incremental_sort;
@@ -67,8 +69,18 @@ catalogue_ordered_plan_init(void)
 }
 
 /*
+ * The select list of a query that is planned here.  Where nothing is sorted a row's
+ * width costs nothing, and a column more is statistics more to look up.
+ */
+const char *
+catalogue_feed_ordered_plan_columns(const ChapterFeed *feed)
+{
+	return psprintf("chapter.%s", quote_identifier(feed->attachment->chapters_id));
+}
+
+/*
  * The generic plan of a reference query, made if the server holds none that is valid;
- * to be released.
+ * to be released.  The rows are read from the table, whatever the select list says.
  */
 CachedPlan *
 catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
@@ -162,6 +174,7 @@ current_settings(void)
 {
 	PlannerSettings settings = {
 		.seqscan = enable_seqscan,
+		.indexonlyscan = enable_indexonlyscan,
 		.bitmapscan = enable_bitmapscan,
 		.sort = enable_sort,
 		.incremental_sort = enable_incremental_sort,
@@ -174,6 +187,7 @@ static void
 set_settings(PlannerSettings settings)
 {
 	enable_seqscan = settings.seqscan;
+	enable_indexonlyscan = settings.indexonlyscan;
 	enable_bitmapscan = settings.bitmapscan;
 	enable_sort = settings.sort;
 	enable_incremental_sort = settings.incremental_sort;

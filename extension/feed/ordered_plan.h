@@ -12,6 +12,7 @@
 #include "utils/plancache.h"
 
 extern void catalogue_ordered_plan_init(void);
+extern const char *catalogue_feed_ordered_plan_columns(const ChapterFeed *feed);
 extern CachedPlan *catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
 											   CachedPlanSource *source);
 extern PlannedStmt *catalogue_feed_plan_in_order(const ChapterFeed *feed, const PageFilter *filter,

@@ -184,8 +184,9 @@ prepare_reference(ChapterFeed *feed, const PageFilter *filter, bool ordered)
 	if (cached == NULL)
 	{
 		ChapterTable table = catalogue_feed_table(feed);
-		char	   *sql = catalogue_feed_key_range_query(feed, &table, "*", false, KEY_RANGE_NEWEST,
-														 filter);
+		const char *columns = ordered ? catalogue_feed_ordered_plan_columns(feed) : "*";
+		char	   *sql = catalogue_feed_key_range_query(feed, &table, columns, false,
+														 KEY_RANGE_NEWEST, filter);
 		SPIPlanPtr	query = catalogue_feed_prepare(feed, feed->base.cxt, feed->filiere.oid,
 												   filter->type, sql, 0);
 
