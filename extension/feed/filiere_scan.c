@@ -15,6 +15,7 @@
 #include "feed/filiere_scan.h"
 
 #include "feed/heap_fetch.h"
+#include "feed/index_only.h"
 #include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
@@ -44,6 +45,7 @@ typedef struct OpenScan
 	ScanKeyData row_members[2]; /* of its keys */
 	TupleTableSlot *slot;
 	ReadAheadScan ahead;
+	IndexOnlyRows *only;		/* where the index has the columns; else NULL */
 	FiliereScan *user;			/* NULL while it is free */
 } OpenScan;
 
@@ -65,7 +67,10 @@ struct ScanPool
 	int			io_concurrency; /* of the target that was read last */
 	int64		rows_wanted;
 	List	   *leaves;			/* of LeafScan *, those that are open */
+	bool		merged;			/* rows are compared, whatever is looked at */
+	bool		index_only;		/* some target is read so */
 	uint64		rows_read;
+	uint64		heap_fetches;	/* of index only scans */
 };
 
 static int	max_open_scans(int nscans);
@@ -84,6 +89,7 @@ static IndexScanDesc begin_scan(ScanPool *pool, const ScanTarget *target, IndexS
 static OpenScan *acquire(ScanPool *pool, FiliereScan *filiere);
 static OpenScan *find_free(ScanPool *pool, const ScanTarget *target);
 static void set_target(ScanPool *pool, OpenScan *open, ScanTarget *target);
+static void begin_index_only(ScanPool *pool, OpenScan *open);
 static void release(FiliereScan *filiere);
 
 /* All arguments must live as long as the pool. */
@@ -102,6 +108,7 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
 	pool->by_batches = nscans > pool->max_open;
+	pool->merged = nscans > 1;
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->cxt = CurrentMemoryContext;
 	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);
@@ -240,8 +247,10 @@ next_row(ScanPool *pool, FiliereScan *filiere)
 
 	if (open->current == NULL)
 		start_range(pool, filiere);
-	if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
-									&open->ahead))
+	if (open->only != NULL
+		? catalogue_index_only_next(open->only, open->current, filiere->target->plan->direction)
+		: catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
+									  &open->ahead))
 	{
 		pool->rows_read++;
 		return true;
@@ -398,7 +407,7 @@ begin_scan(ScanPool *pool, const ScanTarget *target, IndexScanDesc *scan, int nk
 
 		*scan = index_beginscan(target->rel, target->index, pool->snapshot, NULL, nkeys, 0,
 								SO_NONE);
-		(*scan)->xs_want_itup = pool->by_batches;
+		(*scan)->xs_want_itup = pool->by_batches || target->index_only;
 		MemoryContextSwitchTo(oldcxt);
 	}
 
@@ -454,6 +463,9 @@ set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
 			index_endscan(open->scans[nkeys]);
 		open->scans[nkeys] = NULL;
 	}
+	if (open->only != NULL)
+		catalogue_index_only_end(open->only);
+	open->only = NULL;
 	if (open->slot != NULL)
 		ExecDropSingleTupleTableSlot(open->slot);
 	open->slot = NULL;
@@ -461,10 +473,24 @@ set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
 	if (target != NULL)
 	{
 		catalogue_feed_open_target(pool->targets, target);
-		open->slot = table_slot_create(target->rel, NULL);
+		if (target->index_only && !pool->by_batches)
+			begin_index_only(pool, open);
+		else
+			open->slot = table_slot_create(target->rel, NULL);
 	}
 
 	MemoryContextSwitchTo(oldcxt);
+}
+
+/* Where no column is looked at, and rows are not compared, they need none. */
+static void
+begin_index_only(ScanPool *pool, OpenScan *open)
+{
+	pool->index_only = true;
+	open->slot = MakeSingleTupleTableSlot(RelationGetDescr(open->target->rel), &TTSOpsVirtual);
+	open->only = catalogue_index_only_begin(open->target,
+											pool->merged || pool->targets->columns->ncolumns > 0,
+											open->slot, &open->ahead, &pool->heap_fetches);
 }
 
 static void
@@ -523,6 +549,16 @@ uint64
 catalogue_feed_rows_read(const ScanPool *pool)
 {
 	return pool->rows_read;
+}
+
+/*
+ * For EXPLAIN ANALYZE: index entries whose rows had to be looked for in the heap, where
+ * the index has all columns; -1 where it has not.
+ */
+int64
+catalogue_feed_heap_fetches(const ScanPool *pool)
+{
+	return pool->index_only ? (int64) pool->heap_fetches : -1;
 }
 
 /* Releases pins and index scans; memory is freed with its context. */

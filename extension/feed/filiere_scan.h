@@ -62,6 +62,7 @@ extern ReadAhead *catalogue_feed_read_ahead(ScanPool *pool);
 extern void catalogue_feed_row_returned(ScanPool *pool);
 extern uint64 catalogue_feed_blocks_ahead(const ScanPool *pool);
 extern uint64 catalogue_feed_rows_read(const ScanPool *pool);
+extern int64 catalogue_feed_heap_fetches(const ScanPool *pool);
 extern void catalogue_feed_end_scans(ScanPool *pool);
 
 #endif							/* CATALOGUE_FILIERE_SCAN_H */

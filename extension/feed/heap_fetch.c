@@ -39,6 +39,13 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 }
 
 bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return index_fetch_heap(scan, slot);
+}
+
+bool
 catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
 					 TupleTableSlot *slot, ReadAheadScan *ahead)
 {
@@ -74,6 +81,8 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
+static bool fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						ReadAheadScan *ahead);
 static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
 
 /* To be called before rows are fetched: discards what has been remembered for too long. */
@@ -99,48 +108,66 @@ bool
 catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 							ReadAheadScan *ahead)
 {
-	Relation	rel = scan->heapRelation;
-	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
-	ItemPointer tid;
-
-	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
-
-	while ((tid = index_getnext_tid(scan, direction)) != NULL)
+	while (index_getnext_tid(scan, direction) != NULL)
 	{
-		Buffer		buffer;
-		Buffer		vmbuffer = InvalidBuffer;
-		bool		found;
-		bool		all_dead;
-
 		CHECK_FOR_INTERRUPTS();
-
-		if (ahead != NULL && ahead->shared->reads_are_slow)
-			catalogue_read_ahead(ahead, scan, direction);
-		buffer = read_block(rel, ItemPointerGetBlockNumber(tid), ahead);
-
-		heap_page_prune_opt(rel, buffer, &vmbuffer, false);
-		if (BufferIsValid(vmbuffer))
-			ReleaseBuffer(vmbuffer);
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		found = heap_hot_search_buffer(tid, rel, buffer, scan->xs_snapshot, tuple, &all_dead, true);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-
-		/* The index may drop entries that nobody can see; not in recovery. */
-		if (!scan->xactStartedInRecovery)
-			scan->kill_prior_tuple = all_dead;
-		if (found)
-		{
-			pgstat_count_heap_fetch(scan->indexRelation);
-			tuple->t_self = *tid;
-			slot->tts_tableOid = RelationGetRelid(rel);
-			ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+		if (fetch_entry(scan, direction, slot, ahead))
 			return true;
-		}
-		ReleaseBuffer(buffer);
 	}
 
 	return false;
+}
+
+/* The same for the entry that the scan has just returned; false if its row is not seen. */
+bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return fetch_entry(scan, direction, slot, ahead);
+}
+
+/* A row's share of a page is small enough for a call to be seen in it. */
+static pg_attribute_always_inline bool
+fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+			ReadAheadScan *ahead)
+{
+	Relation	rel = scan->heapRelation;
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	ItemPointer tid = &scan->xs_heaptid;
+	Buffer		buffer;
+	Buffer		vmbuffer = InvalidBuffer;
+	bool		found;
+	bool		all_dead;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
+
+	if (ahead != NULL && ahead->shared->reads_are_slow)
+		catalogue_read_ahead(ahead, scan, direction);
+	buffer = read_block(rel, ItemPointerGetBlockNumber(tid), ahead);
+
+	heap_page_prune_opt(rel, buffer, &vmbuffer, false);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(tid, rel, buffer, scan->xs_snapshot, tuple, &all_dead, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	/* The index may drop entries that nobody can see; not in recovery. */
+	if (!scan->xactStartedInRecovery)
+		scan->kill_prior_tuple = all_dead;
+	if (!found)
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+
+	pgstat_count_heap_fetch(scan->indexRelation);
+	tuple->t_self = *tid;
+	slot->tts_tableOid = RelationGetRelid(rel);
+	ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+
+	return true;
 }
 
 /*

@@ -68,6 +68,8 @@ typedef struct ChapterSource
 	/* For EXPLAIN ANALYZE: of the scans that were closed. */
 	uint64		rows_read;
 	uint64		blocks_ahead;
+	bool		index_only;
+	int64		heap_fetches;	/* of those that were index only */
 	int			merged;
 } ChapterSource;
 
@@ -461,6 +463,11 @@ add_counts(ChapterSource *source)
 {
 	source->rows_read += catalogue_feed_scan_rows_read(source->scan);
 	source->blocks_ahead += catalogue_feed_scan_blocks_ahead(source->scan);
+	if (catalogue_feed_scan_heap_fetches(source->scan) >= 0)
+	{
+		source->index_only = true;
+		source->heap_fetches += catalogue_feed_scan_heap_fetches(source->scan);
+	}
 	source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
 }
 
@@ -553,6 +560,8 @@ explain_counts(const ChapterSource *source, ExplainState *es)
 	if (source->feed->several || source->plan.ntargets > 1)
 		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
 	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
+	if (counts.index_only)
+		ExplainPropertyInteger("Heap Fetches", NULL, counts.heap_fetches, es);
 	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
 }
