@@ -86,6 +86,8 @@ explain_counts(const ChapterFeed *feed, const ReferencePlan *plan, const Chapter
 	if (feed->several || plan->ntargets > 1)
 		ExplainPropertyInteger("Merged Scans", NULL, counts->merged, es);
 	ExplainPropertyUInteger("Rows Read", NULL, counts->rows_read, es);
+	if (counts->index_only)
+		ExplainPropertyUInteger("Heap Fetches", NULL, counts->heap_fetches, es);
 	if (counts->blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts->blocks_ahead, es);
 }

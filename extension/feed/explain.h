@@ -12,6 +12,8 @@
 typedef struct ChapterCounts
 {
 	uint64		rows_read;		/* index entries that led to a row */
+	bool		index_only;
+	uint64		heap_fetches;	/* of those that were index only */
 	uint64		blocks_ahead;	/* asked for before they were read */
 	int			merged;			/* scans, at most */
 } ChapterCounts;

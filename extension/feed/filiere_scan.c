@@ -146,8 +146,10 @@ next_row(ScanPool *pool, FiliereScan *filiere)
 
 	if (open->current == NULL)
 		start_range(pool, filiere);
-	if (catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
-									&open->ahead))
+	if (open->only != NULL
+		? catalogue_index_only_next(open->only, open->current, filiere->target->plan->direction)
+		: catalogue_heap_getnext_slot(open->current, filiere->target->plan->direction, open->slot,
+									  &open->ahead))
 	{
 		pool->rows_read++;
 		return true;

@@ -39,6 +39,13 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 }
 
 bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return index_fetch_heap(scan, slot);
+}
+
+bool
 catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
 					 TupleTableSlot *slot, ReadAheadScan *ahead)
 {
@@ -74,6 +81,8 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
+static inline bool fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+							   ReadAheadScan *ahead);
 static inline bool fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
 							 TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead);
 static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
@@ -101,28 +110,41 @@ bool
 catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 							ReadAheadScan *ahead)
 {
-	ItemPointer tid;
-
-	while ((tid = index_getnext_tid(scan, direction)) != NULL)
+	while (index_getnext_tid(scan, direction) != NULL)
 	{
-		bool		found;
-		bool		all_dead;
-
 		CHECK_FOR_INTERRUPTS();
-
-		if (ahead != NULL && ahead->shared->reads_are_slow)
-			catalogue_read_ahead(ahead, scan, direction);
-		found = fetch_row(scan->heapRelation, scan->indexRelation, *tid, scan->xs_snapshot, slot,
-						  ahead, &all_dead);
-
-		/* The index may drop entries that nobody can see; not in recovery. */
-		if (!scan->xactStartedInRecovery)
-			scan->kill_prior_tuple = all_dead;
-		if (found)
+		if (fetch_entry(scan, direction, slot, ahead))
 			return true;
 	}
 
 	return false;
+}
+
+/* The same for the entry that the scan has just returned; false if its row is not seen. */
+bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return fetch_entry(scan, direction, slot, ahead);
+}
+
+static inline bool
+fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+			ReadAheadScan *ahead)
+{
+	bool		found;
+	bool		all_dead;
+
+	if (ahead != NULL && ahead->shared->reads_are_slow)
+		catalogue_read_ahead(ahead, scan, direction);
+	found = fetch_row(scan->heapRelation, scan->indexRelation, scan->xs_heaptid,
+					  scan->xs_snapshot, slot, ahead, &all_dead);
+
+	/* The index may drop entries that nobody can see; not in recovery. */
+	if (!scan->xactStartedInRecovery)
+		scan->kill_prior_tuple = all_dead;
+
+	return found;
 }
 
 /*

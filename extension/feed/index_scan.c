@@ -229,6 +229,13 @@ catalogue_feed_scan_blocks_ahead(const ChapterScan *scan)
 	return catalogue_feed_blocks_ahead(scan->pool);
 }
 
+/* For EXPLAIN ANALYZE: heap fetches of index only scans, -1 where there were none of these. */
+int64
+catalogue_feed_scan_heap_fetches(const ChapterScan *scan)
+{
+	return catalogue_feed_heap_fetches(scan->pool);
+}
+
 /* For EXPLAIN ANALYZE: scans that were merged. */
 int
 catalogue_feed_scan_merged(const ChapterScan *scan)

@@ -22,6 +22,7 @@
 #include "feed/read_ahead.h"
 
 #include "access/nbtree.h"
+#include "access/visibilitymap.h"
 #include "executor/instrument.h"
 #include "portability/instr_time.h"
 #include "storage/bufmgr.h"
@@ -34,6 +35,7 @@
 #define FIRST_READS_TIMED 4
 #define READS_PER_SAMPLE 8
 
+static void consider(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
 static bool is_at_entry(BTScanPosData *leaf, ItemPointer tid);
 static bool is_sample(ReadAheadScan *ahead, BlockNumber block);
@@ -72,9 +74,17 @@ catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concu
 void
 catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block)
 {
-	if (block == ahead->last_block)
-		return;
+	if (block != ahead->last_block)
+		consider(ahead, rel, block);
+}
+
+/* Asks for the next block, unless it will not be read, or is to be a sample. */
+static void
+consider(ReadAheadScan *ahead, Relation rel, BlockNumber block)
+{
 	ahead->last_block = block;
+	if (ahead->vmbuffer != NULL && VM_ALL_VISIBLE(rel, block, ahead->vmbuffer))
+		return;
 	if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
 		ahead->unasked = block;
 	else if (PrefetchBuffer(rel, MAIN_FORKNUM, block).initiated_io)
@@ -110,13 +120,8 @@ catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection dir
 		BlockNumber block = ItemPointerGetBlockNumber(&leaf->items[ahead->next].heapTid);
 
 		ahead->next += step;
-		if (block == ahead->last_block)
-			continue;
-		ahead->last_block = block;
-		if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
-			ahead->unasked = block;
-		else if (PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM, block).initiated_io)
-			ahead->shared->blocks++;
+		if (block != ahead->last_block)
+			consider(ahead, scan->heapRelation, block);
 	}
 	ahead->distance = Min(ahead->distance * 2, ahead->io_concurrency);
 }

@@ -36,6 +36,8 @@ typedef struct ReadAheadScan
 	BlockNumber last_block;		/* that was considered */
 	BlockNumber unasked;		/* the last that was not asked for, although
 								 * it may not be in the buffers */
+	Buffer	   *vmbuffer;		/* of a scan that does not read what is
+								 * all-visible; or NULL */
 } ReadAheadScan;
 
 extern void catalogue_read_ahead_init(ReadAhead *shared, int64 rows_wanted, int nscans);

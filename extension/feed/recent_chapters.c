@@ -453,8 +453,15 @@ close_chapters(TupleSource *base)
 static void
 add_counts(const ChapterScan *scan, ChapterCounts *counts)
 {
+	int64		heap_fetches = catalogue_feed_scan_heap_fetches(scan);
+
 	counts->rows_read += catalogue_feed_scan_rows_read(scan);
 	counts->blocks_ahead += catalogue_feed_scan_blocks_ahead(scan);
+	if (heap_fetches >= 0)
+	{
+		counts->index_only = true;
+		counts->heap_fetches += heap_fetches;
+	}
 	counts->merged = Max(counts->merged, catalogue_feed_scan_merged(scan));
 }
 

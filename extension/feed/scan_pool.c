@@ -15,6 +15,7 @@
 #include "feed/leaf_scan.h"
 
 #include "access/tableam.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "storage/bufmgr.h"
@@ -26,6 +27,7 @@
 static int	max_open_scans(int nscans);
 static OpenScan *find_free(ScanPool *pool, const ScanTarget *target);
 static void set_target(ScanPool *pool, OpenScan *open, ScanTarget *target);
+static void begin_index_only(ScanPool *pool, OpenScan *open);
 
 /* All arguments must live as long as the pool. */
 ScanPool *
@@ -43,6 +45,7 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
 	pool->by_batches = nscans > pool->max_open;
+	pool->merged = nscans > 1;
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->cxt = CurrentMemoryContext;
 	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);
@@ -86,7 +89,7 @@ catalogue_feed_index_scan(ScanPool *pool, OpenScan *open, int nkeys)
 
 		*scan = index_beginscan(target->rel, target->index, pool->snapshot, NULL, nkeys, 0,
 								SO_NONE);
-		(*scan)->xs_want_itup = pool->by_batches;
+		(*scan)->xs_want_itup = pool->by_batches || target->index_only;
 		MemoryContextSwitchTo(oldcxt);
 	}
 
@@ -141,6 +144,9 @@ set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
 			index_endscan(open->scans[nkeys]);
 		open->scans[nkeys] = NULL;
 	}
+	if (open->only != NULL)
+		catalogue_index_only_end(open->only);
+	open->only = NULL;
 	if (open->slot != NULL)
 		ExecDropSingleTupleTableSlot(open->slot);
 	open->slot = NULL;
@@ -148,10 +154,24 @@ set_target(ScanPool *pool, OpenScan *open, ScanTarget *target)
 	if (target != NULL)
 	{
 		catalogue_feed_open_target(pool->targets, target);
-		open->slot = table_slot_create(target->rel, NULL);
+		if (target->index_only && !pool->by_batches)
+			begin_index_only(pool, open);
+		else
+			open->slot = table_slot_create(target->rel, NULL);
 	}
 
 	MemoryContextSwitchTo(oldcxt);
+}
+
+/* Where no column is looked at, and rows are not compared, they need none. */
+static void
+begin_index_only(ScanPool *pool, OpenScan *open)
+{
+	pool->index_only = true;
+	open->slot = MakeSingleTupleTableSlot(RelationGetDescr(open->target->rel), &TTSOpsVirtual);
+	open->only = catalogue_index_only_begin(open->target,
+											pool->merged || pool->targets->columns->ncolumns > 0,
+											open->slot, &open->ahead, &pool->heap_fetches);
 }
 
 /* What it had pinned for its row goes with it. */
@@ -197,6 +217,16 @@ uint64
 catalogue_feed_rows_read(const ScanPool *pool)
 {
 	return pool->rows_read;
+}
+
+/*
+ * For EXPLAIN ANALYZE: index entries whose rows had to be looked for in the heap, where
+ * the index has all columns; -1 where it has not.
+ */
+int64
+catalogue_feed_heap_fetches(const ScanPool *pool)
+{
+	return pool->index_only ? (int64) pool->heap_fetches : -1;
 }
 
 /* Releases pins and index scans; memory is freed with its context. */

@@ -5,6 +5,7 @@
 #ifndef CATALOGUE_SCAN_POOL_H
 #define CATALOGUE_SCAN_POOL_H
 
+#include "feed/index_only.h"
 #include "feed/key_range.h"
 #include "feed/read_ahead.h"
 #include "feed/reference_plan.h"
@@ -29,6 +30,7 @@ typedef struct OpenScan
 	ScanKeyData row_members[2]; /* of its keys */
 	TupleTableSlot *slot;
 	ReadAheadScan ahead;
+	IndexOnlyRows *only;		/* where the index has the columns; else NULL */
 	bool		in_use;
 } OpenScan;
 
@@ -50,7 +52,10 @@ typedef struct ScanPool
 	int			io_concurrency; /* of the target that was read last */
 	int64		rows_wanted;
 	List	   *leaves;			/* of LeafScan *, those that are open */
+	bool		merged;			/* rows are compared, whatever is looked at */
+	bool		index_only;		/* some target is read so */
 	uint64		rows_read;
+	uint64		heap_fetches;	/* of index only scans */
 } ScanPool;
 
 extern ScanPool *catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot,
@@ -65,6 +70,7 @@ extern ReadAhead *catalogue_feed_read_ahead(ScanPool *pool);
 extern void catalogue_feed_row_returned(ScanPool *pool);
 extern uint64 catalogue_feed_blocks_ahead(const ScanPool *pool);
 extern uint64 catalogue_feed_rows_read(const ScanPool *pool);
+extern int64 catalogue_feed_heap_fetches(const ScanPool *pool);
 extern void catalogue_feed_end_scans(ScanPool *pool);
 
 #endif							/* CATALOGUE_SCAN_POOL_H */

@@ -11,6 +11,7 @@
  */
 #include "feed/scan_targets.h"
 
+#include "feed/index_only.h"
 #include "feed/leaf_scan.h"
 
 #include "access/attmap.h"
@@ -91,6 +92,7 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 	target->index = try_index_open(target->plan->indexid, AccessShareLock);
 	if (target->index == NULL)
 		report_dropped(targets);
+	target->index_only = catalogue_index_only_fits(target);
 	MemoryContextSwitchTo(oldcxt);
 }
 

@@ -28,6 +28,7 @@ typedef struct ScanTarget
 	int			io_concurrency; /* of its tablespace */
 	ColumnSet	columns;		/* by their numbers in this table */
 	VirtualColumns *virtual_columns;	/* of those; NULL for none */
+	bool		index_only;		/* the index has these columns */
 } ScanTarget;
 
 typedef struct ScanTargets
