@@ -14,6 +14,8 @@
 
 #include "feed/leaf_plan.h"
 
+#include "rights.h"
+
 #include "executor/executor.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -102,22 +104,28 @@ catalogue_feed_leaf_row(const LeafScan *scan)
 	return scan->receiver.row;
 }
 
+/* As the role that began the call: a cursor may come here when another one fetches. */
 static void
 start_range(LeafScan *scan)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(scan->cxt);
 	const ColumnSet *columns = scan->targets->columns;
 	const NullableDatum filieres = {.value = scan->targets->filieres};
-	LeafPlan   *plan = catalogue_feed_leaf_plan(scan->feed, scan->plan, scan->number, scan->range,
-												columns->numbers, columns->ncolumns);
 	ParamListInfo params = catalogue_feed_params(scan->feed, &filieres, scan->rows_wanted,
 												 &scan->position->before_at,
 												 &scan->position->before_id);
-	QueryDesc  *query = CreateQueryDesc(plan->statement, plan->query, scan->snapshot,
-										InvalidSnapshot, &scan->receiver.base, params, NULL, 0);
+	SavedUser	saved;
+	LeafPlan   *plan;
+	QueryDesc  *query;
 
+	catalogue_switch_to_role(scan->targets->role, &saved);
+	plan = catalogue_feed_leaf_plan(scan->feed, scan->plan, scan->number, scan->range,
+									columns->numbers, columns->ncolumns);
+	query = CreateQueryDesc(plan->statement, plan->query, scan->snapshot, InvalidSnapshot,
+							&scan->receiver.base, params, NULL, 0);
 	ExecutorStart(query, 0);
 	scan->query = query;
+	catalogue_restore_user(&saved);
 	MemoryContextSwitchTo(oldcxt);
 }
 

@@ -184,7 +184,7 @@ begin_targets(ChapterSource *source)
 	{
 		check_select_privilege(source);
 		source->targets = catalogue_feed_begin_targets(&source->plan, source->rel,
-													   &source->columns);
+													   source->role, &source->columns);
 
 		/*
 		 * Held from now on: the session that waits with a cursor cannot drop

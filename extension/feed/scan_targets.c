@@ -28,13 +28,15 @@ static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
 /* All arguments must live as long as the targets. */
 ScanTargets *
-catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, const ColumnSet *columns)
+catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, Oid role,
+							 const ColumnSet *columns)
 {
 	ScanTargets *targets = palloc0(offsetof(ScanTargets, targets) +
 								   sizeof(ScanTarget) * plan->ntargets);
 
 	targets->cxt = CurrentMemoryContext;
 	targets->rel = rel;
+	targets->role = role;
 	targets->columns = columns;
 	targets->ntargets = plan->ntargets;
 	for (int i = 0; i < plan->ntargets; i++)

@@ -35,6 +35,7 @@ typedef struct ScanTargets
 {
 	MemoryContext cxt;
 	Relation	rel;			/* whose columns are asked for */
+	Oid			role;			/* as which the executor reads */
 	const ColumnSet *columns;
 	Datum		filieres;		/* the call's argument, for the executor */
 	int			ntargets;
@@ -42,7 +43,7 @@ typedef struct ScanTargets
 } ScanTargets;
 
 extern ScanTargets *catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel,
-												 const ColumnSet *columns);
+												 Oid role, const ColumnSet *columns);
 extern void catalogue_feed_lock_target(ScanTarget *target);
 extern void catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target);
 extern void catalogue_feed_end_targets(ScanTargets *targets);
