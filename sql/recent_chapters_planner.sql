@@ -37,7 +37,7 @@ DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF%s) %s', options, statement) LOOP
-		CONTINUE WHEN line ~ '^ *(Index Searches|Storage|Window|Buffers|Disabled|Planning|Execution)';
+		CONTINUE WHEN line ~ '^ *(Index Searches|Heap Fetches|Storage|Window|Buffers|Disabled|Planning|Execution)';
 		RETURN NEXT regexp_replace(line, 'rows=(\d+)\.\d+', 'rows=\1');
 	END LOOP;
 END

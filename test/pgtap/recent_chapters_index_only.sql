@@ -102,7 +102,7 @@ END $$;
 SELECT pg_temp.same_rows('never vacuumed');
 SELECT is(pg_temp.heap_fetches('id, created_at', $$plain.recent_chapters('f1', 100)$$), 100, 'before VACUUM every row is looked for in the heap');
 
-VACUUM (ANALYZE) plain.chapters, backward.chapters, parts.chapters, names.chapters, named.chapters;
+\ir ../fixtures/all_visible.sql
 SELECT pg_temp.same_rows('all-visible');
 SELECT is(pg_temp.heap_fetches(columns, call), fetches, format('%s of %s', columns, call))
 FROM (VALUES
@@ -149,7 +149,7 @@ ROLLBACK;
 SELECT pg_temp.same_rows('rolled back');
 
 -- Cursors: a row holds until the next one, in a merge too.
-VACUUM plain.chapters;
+\ir ../fixtures/all_visible.sql
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, niveau FROM plain.recent_chapters_any('{f1,f2,f3}', NULL);
 MOVE 500 IN c;
@@ -159,6 +159,14 @@ SELECT results_eq('FETCH ALL FROM c', $$SELECT c.id, m.niveau FROM plain.chapter
 	CASE WHEN id BETWEEN 990 AND 999 THEN '2024-02-01' ELSE created_at END AS created_at FROM model) AS m USING (id)
 	WHERE c.filiere IN ('f1', 'f2', 'f3') ORDER BY m.created_at DESC NULLS LAST, c.id DESC OFFSET 500$$,
 	'a cursor sees what its snapshot saw');
+ROLLBACK;
+
+-- A serializable transaction has read the pages that it left alone.
+\ir ../fixtures/all_visible.sql
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT is(pg_temp.heap_fetches('id', $$plain.recent_chapters('f1', 10)$$), 0, 'a serializable transaction reads the index alone');
+SELECT results_eq($$SELECT DISTINCT locktype FROM pg_locks WHERE mode = 'SIReadLock' AND pid = pg_backend_pid()
+	AND relation = 'plain.chapters'::regclass$$, $$VALUES ('page')$$, '... and has predicate locks on the pages of the heap');
 ROLLBACK;
 
 -- Rights are those on the columns, wherever they are read from.
