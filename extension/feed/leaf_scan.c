@@ -13,6 +13,7 @@
 #include "feed/leaf_scan.h"
 
 #include "feed/leaf_plan.h"
+#include "rights.h"
 
 #include "executor/executor.h"
 #include "utils/memutils.h"
@@ -102,22 +103,31 @@ catalogue_feed_leaf_row(const LeafScan *scan)
 	return scan->receiver.row;
 }
 
+/*
+ * Starts as the role that the call began as, whoever asks for the first row: a foreign
+ * partition is read by that role's user mapping.
+ */
 static void
 start_range(LeafScan *scan)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(scan->cxt);
 	const ColumnSet *columns = scan->targets->columns;
 	const NullableDatum filieres = {.value = scan->targets->filieres};
-	LeafPlan   *plan = catalogue_feed_leaf_plan(scan->feed, scan->plan, scan->number, scan->range,
-												columns->numbers, columns->ncolumns);
-	ParamListInfo params = catalogue_feed_params(scan->feed, &filieres, scan->rows_wanted,
-												 &scan->position->before_at,
-												 &scan->position->before_id);
-	QueryDesc  *query = CreateQueryDesc(plan->statement, plan->query, scan->snapshot,
-										InvalidSnapshot, &scan->receiver.base, params, NULL, 0);
+	LeafPlan   *plan;
+	ParamListInfo params;
+	QueryDesc  *query;
+	SavedUser	saved;
 
+	catalogue_switch_to_role(scan->targets->role, &saved);
+	plan = catalogue_feed_leaf_plan(scan->feed, scan->plan, scan->number, scan->range,
+									columns->numbers, columns->ncolumns);
+	params = catalogue_feed_params(scan->feed, &filieres, scan->rows_wanted,
+								   &scan->position->before_at, &scan->position->before_id);
+	query = CreateQueryDesc(plan->statement, plan->query, scan->snapshot, InvalidSnapshot,
+							&scan->receiver.base, params, NULL, 0);
 	ExecutorStart(query, 0);
 	scan->query = query;
+	catalogue_restore_user(&saved);
 	MemoryContextSwitchTo(oldcxt);
 }
 

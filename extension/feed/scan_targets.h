@@ -34,6 +34,7 @@ typedef struct ScanTargets
 {
 	MemoryContext cxt;
 	Relation	rel;			/* whose columns are asked for */
+	Oid			role;			/* that the call began as */
 	const ColumnSet *columns;
 	Datum		filieres;		/* the call's argument, for the executor */
 	int			ntargets;
