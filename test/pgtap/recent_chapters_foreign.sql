@@ -37,6 +37,18 @@ SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL)), pg_te
 SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL, before_id => 1007)), pg_temp.archived('{f7}', 1007), 'behind a chapter that is there');
 SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL, before_id => 1907)), pg_temp.archived('{f7}', 1907), 'behind one that is here');
 SELECT is((SELECT array_agg(id) FROM archive.recent_chapters_any('{f7,f8,f7}', NULL)), pg_temp.archived('{f7,f8}'), 'several filieres');
+
+-- A cursor's rows are its owner's, by the owner's user mapping, whoever fetches the first.
+CREATE ROLE archive_stranger;
+BEGIN;
+DECLARE page CURSOR FOR SELECT id FROM archive.recent_chapters('f7', NULL);
+SET LOCAL ROLE archive_stranger;
+MOVE ALL FROM page;
+\set moved :ROW_COUNT
+RESET ROLE;
+COMMIT;
+SELECT is(:moved, cardinality(pg_temp.archived('{f7}')), 'what is there is read for the role that opened the cursor');
+DROP ROLE archive_stranger;
 DROP TABLE public.old_chapters;
 SELECT is((SELECT count(*) FROM archive.recent_chapters('f7', 10)), 10::bigint, 'a page of what is here asks for nothing there');
 SELECT throws_ok($$ SELECT count(*) FROM archive.recent_chapters('f7', NULL) $$, '42P01', NULL, 'what is there has gone');
@@ -46,7 +58,7 @@ SELECT * FROM finish();
 
 -- The foreign session sees what is committed, so there is no transaction
 -- around all this: the database is the test's own.
-SELECT plan(17);
+SELECT plan(18);
 CREATE EXTENSION catalogue;
 CREATE EXTENSION postgres_fdw;
 CREATE TABLE public.chapters (id integer PRIMARY KEY, filiere varchar(20) NOT NULL, created_at timestamp, titre text);
