@@ -45,7 +45,6 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define CATALOGUE_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-
 /* 18: a function that never returns says so in front. */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

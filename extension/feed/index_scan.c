@@ -2,11 +2,12 @@
  * index_scan.c
  *		Ordered index scans: one for each filière, merged.
  *
- * Several filières are one ordered scan each (filiere_scan.c), merged through the
- * server's binary heap: n + k index entries are read for n rows of k filières,
- * where a single query with = ANY reads every chapter of all of them.  Where they are
- * many, index entries are merged, and only the rows that the page gets are fetched
- * (entry_rows.c).
+ * Several filières are one ordered scan each (filiere_scan.c), or one for each run of
+ * partitions that can have them (filiere_runs.c), merged through the server's binary
+ * heap: n + k index entries are read for n rows of k scans, where a single query with
+ * = ANY reads every chapter of all of them.  Where they are many, index entries are
+ * merged, and only the rows that the page gets are fetched (entry_rows.c); those that
+ * do not exist are skipped (filiere_probe.c).
  *
  * Lifetime: everything is allocated in the context that is current at begin;
  * index scans and buffer pins belong to the current resource owner, so that an
@@ -20,12 +21,16 @@
 #include "feed/filiere_scan.h"
 
 #include "lib/binaryheap.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/sortsupport.h"
 #include "utils/typcache.h"
 
-/* So many filières without chapters, one after the other, and the next ones are searched for. */
+/*
+ * So many filières without chapters, one after the other, and the next that exists is
+ * searched for.
+ */
 #define MISSING_IN_A_ROW 2
 
 struct ChapterScan
@@ -325,6 +330,7 @@ start_merge(ChapterScan *scan, const Datum *filieres, int nfilieres)
 		Datum		value;
 		PrunedTargets *pruned;
 
+		CHECK_FOR_INTERRUPTS();
 		if (i >= scan->nasked && catalogue_feed_scans_to_ask(scan->pool) > 0)
 		{
 			scan->nasked = i;

@@ -5,9 +5,8 @@
  * They are those of the reference plan: an index scan of the bound table, or an
  * Append or MergeAppend of one for each partition or child, with no filter, each by
  * an index on (filière, created_at, id), or one with a filter's column beside the
- * filière.  That its directions fit is what the
- * planner says by not sorting.  Where that is not so of all partitions, each is
- * planned by itself.
+ * filière.  That its directions fit is what the planner says by not sorting.  Where
+ * that is not so of all partitions, each is planned by itself.
  *
  * Lifetime: in the current memory context.  The caller holds the plan's locks.
  */
@@ -33,6 +32,7 @@ static const char *find_target(const ChapterFeed *feed, const PageFilter *filter
 							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
 static List *leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt);
 static bool find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target);
+static bool has_ids(const ChapterFeed *feed, Oid relid);
 static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
 static void set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target);
@@ -83,7 +83,8 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
 /*
  * Looks for an index of each partition or child by itself, whose table the plan as a
  * whole does not stream: where one has no index, or the plan sorts all of them.
- * Those without are left to the executor.  False if no partition has an index.
+ * Those without are left to the executor.  False if no partition has an index, or one
+ * may have rows without an id, by which rows are merged.
  */
 bool
 catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
@@ -105,6 +106,11 @@ catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stm
 		CHECK_FOR_INTERRUPTS();
 		if (find_leaf_target(feed, lfirst_oid(lc), target))
 			found = true;
+		else if (!has_ids(feed, lfirst_oid(lc)))
+		{
+			found = false;
+			break;
+		}
 		else
 			*target = (IndexTarget)
 		{
@@ -158,6 +164,19 @@ find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target)
 		plan = outerPlan(plan);
 
 	return find_target(feed, &no_filter, stmt, plan, target) == NULL;
+}
+
+/* Whether all rows of a table have an id. */
+static bool
+has_ids(const ChapterFeed *feed, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = catalogue_column_is_not_null(RelationGetDescr(rel),
+													  get_attnum(relid, feed->attachment->chapters_id));
+
+	table_close(rel, NoLock);
+
+	return result;
 }
 
 /* qsort comparator: by the tables' OIDs. */
@@ -275,7 +294,10 @@ set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target)
 	target->id_attno = get_attnum(relid, attachment->chapters_id);
 }
 
-/* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */
+/*
+ * Whether an index begins with the columns filière, created_at and id, or these and the
+ * filter's.
+ */
 static bool
 index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target)
 {

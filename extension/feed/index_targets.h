@@ -45,11 +45,10 @@ typedef struct IndexTarget
 } IndexTarget;
 
 extern const char *catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
-											   const PlannedStmt *stmt, const Plan *plan, IndexTarget **targets,
-											   int *ntargets);
+											   const PlannedStmt *stmt, const Plan *plan,
+											   IndexTarget **targets, int *ntargets);
 extern bool catalogue_feed_index_fits(const ChapterFeed *feed, const PageFilter *filter, Oid relid,
 									  Oid indexid);
-
 extern bool catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
 											 IndexTarget **targets, int *ntargets);
 

@@ -40,7 +40,10 @@ static LeafPlan **kept_place(const ReferencePlan *plan, int target, ChapterKeyRa
 							 const AttrNumber *columns, int ncolumns);
 static LeafPlan *copy_plan(const LeafPlan *plan);
 
-/* The plan of the reference query for one partition alone; in the order of an index, if it has one. */
+/*
+ * The plan of the reference query for one partition alone; in the order of an index, if
+ * it has one.
+ */
 PlannedStmt *
 catalogue_feed_plan_leaf_by_index(const ChapterFeed *feed, Oid relid)
 {
@@ -152,7 +155,10 @@ make_plan(const ChapterFeed *feed, Oid relid, ChapterKeyRange range, const AttrN
 	return plan;
 }
 
-/* What the rows are merged by, and the columns, by the names that table and partition have in common. */
+/*
+ * What the rows are merged by, and the columns, by the names that table and partition
+ * have in common.
+ */
 static char *
 select_list(const ChapterFeed *feed, const AttrNumber *columns, int ncolumns)
 {

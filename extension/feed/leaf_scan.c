@@ -13,7 +13,6 @@
 #include "feed/leaf_scan.h"
 
 #include "feed/leaf_plan.h"
-
 #include "rights.h"
 
 #include "executor/executor.h"

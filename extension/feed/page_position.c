@@ -167,8 +167,8 @@ position_plan(ChapterFeed *feed)
 					 quote_identifier(feed->attachment->chapters_id),
 					 catalogue_operator_name(equal));
 
-		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, InvalidOid, query,
-												CURSOR_OPT_GENERIC_PLAN);
+		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type,
+												InvalidOid, query, CURSOR_OPT_GENERIC_PLAN);
 	}
 
 	return feed->position;

@@ -40,6 +40,7 @@ typedef struct Pruning
 	bool		follows;		/* ... and continues a run */
 } Pruning;
 
+static PrunedTargets *shrink(PrunedTargets *pruned, int room);
 static bool is_by_filiere(const Pruning *pruning, Relation rel);
 static bool is_by_time(const Pruning *pruning, Relation rel);
 static bool is_key_column(Relation rel, int i, const char *column);
@@ -79,7 +80,25 @@ catalogue_feed_prune(const ChapterFeed *feed, const ReferencePlan *plan, Relatio
 			add_target(&pruning, i);
 	}
 
-	return pruning.result;
+	return shrink(pruning.result, plan->ntargets);
+}
+
+/*
+ * Of thousands of partitions a filière is in few, and of filières there may be
+ * thousands too.
+ */
+static PrunedTargets *
+shrink(PrunedTargets *pruned, int room)
+{
+	PrunedTargets *result;
+	Size		size = offsetof(PrunedTargets, targets) + sizeof(PrunedTarget) * pruned->ntargets;
+
+	if (pruned->ntargets == room)
+		return pruned;
+	result = memcpy(palloc(size), pruned, size);
+	pfree(pruned);
+
+	return result;
 }
 
 /* Whether a partitioned table's only key is the filière, compared as the feed does. */
@@ -244,7 +263,10 @@ narrow(Datum value, Oid type, Datum *narrowed)
 	}
 }
 
-/* The number of the partition that a value belongs to, as for a row that is inserted; -1 for none. */
+/*
+ * The number of the partition that a value belongs to, as for a row that is inserted;
+ * -1 for none.
+ */
 static int
 find_partition(Relation rel, Datum value)
 {

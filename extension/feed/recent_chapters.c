@@ -7,9 +7,9 @@
  *
  * A call's path: feed.c says what the function is bound to, reference_plan.c
  * what the planner says of it, page_position.c where the page begins.  Where
- * the reference plan is one ordered index scan, rows are streamed from that
- * index (index_scan.c); else the executor runs the plans of key_range.c into a
- * tuplestore.
+ * the reference plan is one ordered index scan, or one for each partition, rows are
+ * streamed from these indexes (index_scan.c); else the executor runs the plans of
+ * key_range.c into a tuplestore.
  *
  * Lifetime: a source lives in a memory context of its own, below the one that
  * was current when it began, and its pin on the feed belongs to that.  What

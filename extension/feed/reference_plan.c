@@ -6,10 +6,11 @@
  * would write by hand for a first page, and its generic plan among the indexes that
  * can be streamed from (ordered_plan.c).  Where that reads one ordered index of the
  * bound table, or of each of its partitions (index_targets.c), it is done without the
- * executor; of partitions, those that have one.  Any other plan means that the planner knows something that this module
- * doesn't (row-level security, a foreign or distributed table, a missing index); then
- * the executor runs the plans of key_range.c, and the query's own best plan says what
- * that costs.
+ * executor.  Where not every partition has one, those that do are streamed from, and
+ * the executor reads the others (leaf_scan.c).  Any other plan means that the planner
+ * knows something that this module doesn't (row-level security, a foreign or
+ * distributed table, a missing index); then the executor runs the plans of
+ * key_range.c, and the query's own best plan says what that costs.
  *
  * Locking: the caller has locked the table.  Asking again for a plan that is still
  * valid locks no partition: of many a filière is in few.  Whoever reads one locks
@@ -93,7 +94,10 @@ catalogue_feed_read_reference_plan(ChapterFeed *feed, const PageFilter *filter,
 		plan->not_streamed = not_streamed;
 }
 
-/* The same of one way to plan it.  The plan is read again only after the server has replanned it. */
+/*
+ * The same of one way to plan it.  The plan is read again only after the server has
+ * replanned it.
+ */
 static void
 read_reference_plan(ChapterFeed *feed, const PageFilter *filter, bool ordered, ReferencePlan *plan,
 					CachedPin *targets_pin)

@@ -6,6 +6,8 @@
  * that were dropped; so each target maps the columns that are looked at.  It is
  * locked and opened when it is needed: of many partitions a filière is in few.
  *
+ * Of a target that the executor reads, only the lock and the columns are here.
+ *
  * Lifetime: in the context that is current at the beginning.  Locks are kept to the
  * end of the transaction.
  */
@@ -17,6 +19,7 @@
 #include "access/attmap.h"
 #include "access/genam.h"
 #include "access/table.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -63,7 +66,10 @@ set_leaf_columns(const ScanTargets *targets, ScanTarget *target)
 		columns->numbers[i] = columns->last = LEAF_COLUMNS + i;
 }
 
-/* Locks a target, before the reference plan is asked whether it is current, and the target read. */
+/*
+ * Locks a target, before the reference plan is asked whether it is current, and the
+ * target read.
+ */
 void
 catalogue_feed_lock_target(ScanTarget *target)
 {
