@@ -47,6 +47,8 @@ CachedPlan *
 catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
 							CachedPlanSource *source)
 {
+	const ChapterFeed *save_feed = planned_feed;
+	const PageFilter *save_filter = planned_filter;
 	const bool	save_seqscan = enable_seqscan;
 	const bool	save_bitmapscan = enable_bitmapscan;
 	const bool	save_sort = enable_sort;
@@ -66,8 +68,8 @@ catalogue_feed_ordered_plan(const ChapterFeed *feed, const PageFilter *filter,
 	}
 	PG_FINALLY();
 	{
-		planned_feed = NULL;
-		planned_filter = NULL;
+		planned_feed = save_feed;
+		planned_filter = save_filter;
 		enable_seqscan = save_seqscan;
 		enable_bitmapscan = save_bitmapscan;
 		enable_sort = save_sort;
