@@ -266,13 +266,14 @@ catalogue_feed_scan_end(ChapterScan *scan)
 static int
 sort_and_unique(ChapterScan *scan, Datum *filieres, int nfilieres)
 {
-	TypeCacheEntry *type = lookup_type_cache(scan->feed->filiere.oid, TYPECACHE_LT_OPR);
+	TypeCacheEntry *type;
 	SortSupportData order = {0};
 	int			nunique = 0;
 
 	if (nfilieres < 2)
 		return nfilieres;
 
+	type = lookup_type_cache(scan->feed->filiere.oid, TYPECACHE_LT_OPR);
 	order.ssup_cxt = CurrentMemoryContext;
 	order.ssup_collation = column(scan, scan->plan->filiere_attno)->attcollation;
 	PrepareSortSupportFromOrderingOp(type->lt_opr, &order);

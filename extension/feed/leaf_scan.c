@@ -117,6 +117,7 @@ start_range(LeafScan *scan)
 	LeafPlan   *plan;
 	QueryDesc  *query;
 
+	catalogue_feed_open_target(scan->targets, &scan->targets->targets[scan->number]);
 	catalogue_switch_to_role(scan->targets->role, &saved);
 	plan = catalogue_feed_leaf_plan(scan->feed, scan->plan, scan->number, scan->range,
 									columns->numbers, columns->ncolumns);

@@ -47,6 +47,8 @@ typedef struct ChapterSource
 	CachedPin	feed_pin;
 	ChapterFeed *feed;
 	PageFilter	filter;			/* that was asked for */
+	bool		filter_gone;	/* its index has gone since the query was
+								 * planned */
 	CachedPin	targets_pin;
 	ReferencePlan plan;			/* as it was at begin, or when it had changed
 								 * since */
@@ -78,6 +80,7 @@ static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
 static void set_filter(ChapterSource *source, const NullableDatum *value);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
+static int64 rows_wanted(const ChapterSource *source);
 static void replan(ChapterSource *source);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
@@ -175,6 +178,7 @@ begin_targets(ChapterSource *source)
 	{
 		/* The index has gone: the condition above does without it. */
 		source->filter = no_filter;
+		source->filter_gone = true;
 		catalogue_unpin(&source->targets_pin);
 		catalogue_feed_read_reference_plan(source->feed, &source->filter, &source->plan,
 										   &source->targets_pin);
@@ -329,10 +333,17 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		source->targets->filieres = argument;
 		source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
 												 &source->plan, &source->position, filieres, nfilieres,
-												 Min(source->remaining, source->base.max_rows));
+												 rows_wanted(source));
 		if (source->scan == NULL)
 			replan(source);
 	}
+}
+
+/* No more are needed; a LIMIT above counts the rows that meet the filter. */
+static int64
+rows_wanted(const ChapterSource *source)
+{
+	return source->filter_gone ? source->remaining : Min(source->remaining, source->base.max_rows);
 }
 
 /* A partition that was locked has changed since the reference plan was read. */

@@ -78,13 +78,13 @@ catalogue_feed_lock_target(ScanTarget *target)
 	target->locked = true;
 }
 
-/* Opens a target that is locked, if it is not open yet. */
+/* Opens a target that is locked, if it is not open yet; its index too, unless the executor reads it. */
 void
 catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 {
 	MemoryContext oldcxt;
 
-	if (target->index != NULL)
+	if (target->index != NULL || (target->rel != NULL && target->plan->by_executor))
 		return;
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
@@ -95,12 +95,16 @@ catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 									 : AccessShareLock);
 	if (target->rel == NULL)
 		report_dropped(targets);
-	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
-	map_columns(targets, target);
-	target->index = try_index_open(target->plan->indexid, AccessShareLock);
-	if (target->index == NULL)
-		report_dropped(targets);
-	target->index_only = catalogue_index_only_fits(target);
+	if (!target->plan->by_executor)
+	{
+		target->io_concurrency =
+			get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
+		map_columns(targets, target);
+		target->index = try_index_open(target->plan->indexid, AccessShareLock);
+		if (target->index == NULL)
+			report_dropped(targets);
+		target->index_only = catalogue_index_only_fits(target);
+	}
 	MemoryContextSwitchTo(oldcxt);
 }
 

@@ -248,5 +248,11 @@ SELECT skip('PostgreSQL 18 has virtual columns', 2);
 DECLARE page_cursor CURSOR FOR SELECT id FROM by_id.recent_chapters_any('{f1,f2}', NULL);
 MOVE 5 FROM page_cursor;
 CLOSE page_cursor;
+-- A partition without an index that is dropped before a cursor comes to it, in a session that has its plan.
+SELECT is((SELECT count(*) FROM (SELECT id FROM by_time.recent_chapters('f7', NULL) OFFSET 0) AS c WHERE id > 0), 200::bigint, 'all partitions');
+DECLARE late_cursor CURSOR FOR SELECT id FROM by_time.recent_chapters('f7', NULL);
+MOVE 1 FROM late_cursor;
+DROP TABLE by_time.t1;
+SELECT throws_ok('MOVE ALL FROM late_cursor', '55000', 'a partition of table "chapters", or its index, has been dropped since the query began', 'it is dropped before it is read');
 SELECT * FROM finish();
 ROLLBACK;
