@@ -82,15 +82,16 @@ SAVEPOINT parts;
 SELECT is((SELECT count(*) FROM parts.recent_chapters('f7', NULL)), 40::bigint, 'partitions');
 DECLARE page CURSOR FOR SELECT id FROM parts.recent_chapters('f7', 3);
 DROP INDEX parts.feed;
-SELECT throws_ok('FETCH 1 FROM page', '55000', NULL, '... of which the index was dropped');
+SELECT lives_ok('FETCH 1 FROM page', '... of which the index was dropped are read without it');
 ROLLBACK TO parts;
-DECLARE page CURSOR FOR SELECT id FROM parts.recent_chapters('f7', 3);
+DECLARE page CURSOR FOR SELECT id FROM parts.recent_chapters('f7', NULL);
+MOVE 1 FROM page;
 DROP TABLE parts.old;
-SELECT throws_ok('FETCH 1 FROM page', '55000', NULL, '... of which one was dropped');
+SELECT throws_ok('MOVE ALL FROM page', '55000', NULL, '... of which one was dropped before it was read');
 ROLLBACK TO parts;
 DECLARE page CURSOR FOR SELECT id FROM parts.recent_chapters('f7', 3);
-FETCH 1 FROM page;
-SELECT throws_ok('TRUNCATE parts.old', '55006', NULL, '... which cannot be emptied once they are read');
+MOVE 1 FROM page;
+SELECT throws_ok('TRUNCATE parts.new', '55006', NULL, '... which cannot be emptied once they are read');
 CLOSE page;
 
 -- A subtransaction that fetched the first row leaves the cursor where it was.
