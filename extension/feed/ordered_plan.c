@@ -54,6 +54,7 @@ static planner_hook_type prev_planner_hook = NULL;
 
 static void request(const ChapterFeed *feed, const PageFilter *filter);
 static PlannedStmt *plan_in_order(PLANNER_PARAMETERS);
+static PlannedStmt *plan_query(PLANNER_PARAMETERS);
 static PlannerSettings current_settings(void);
 static void set_settings(PlannerSettings settings);
 static void keep_fitting_indexes(RELATION_INFO_PARAMETERS);
@@ -141,7 +142,6 @@ request(const ChapterFeed *feed, const PageFilter *filter)
 static PlannedStmt *
 plan_in_order(PLANNER_PARAMETERS)
 {
-	const planner_hook_type plan_query = prev_planner_hook ? prev_planner_hook : standard_planner;
 	const PlannerSettings nothing_that_sorts = {0};
 	const PlannerSettings settings = current_settings();
 	const OrderedQuery outer = planned;
@@ -167,6 +167,14 @@ plan_in_order(PLANNER_PARAMETERS)
 	PG_END_TRY();
 
 	return statement;
+}
+
+/* What is planned without this hook. */
+static PlannedStmt *
+plan_query(PLANNER_PARAMETERS)
+{
+	return prev_planner_hook ? prev_planner_hook(PLANNER_ARGUMENTS)
+		: standard_planner(PLANNER_ARGUMENTS);
 }
 
 static PlannerSettings
