@@ -98,9 +98,9 @@ BEGIN
 	RETURN plan->0->'Plan'->>'Heap Fetches';
 END $$;
 
--- Nothing is all-visible yet.
+-- Nothing is all-visible yet; from 19 on, reading a page may make it so.
+SELECT cmp_ok(pg_temp.heap_fetches('id, created_at', $$plain.recent_chapters('f1', 100)$$), '>', 0, 'before VACUUM rows are looked for in the heap');
 SELECT pg_temp.same_rows('never vacuumed');
-SELECT is(pg_temp.heap_fetches('id, created_at', $$plain.recent_chapters('f1', 100)$$), 100, 'before VACUUM every row is looked for in the heap');
 
 \ir ../fixtures/all_visible.sql
 SELECT pg_temp.same_rows('all-visible');
