@@ -86,7 +86,7 @@ next_of_target(ScanPool *pool, FiliereScan *filiere)
 {
 	if (filiere->target->plan->by_executor)
 		return next_of_leaf(pool, filiere);
-	if (next_of_batch(filiere))
+	if (filiere->batch != NULL && next_of_batch(filiere))
 		return true;
 
 	while (filiere->range != KEY_RANGE_END)
@@ -165,7 +165,7 @@ next_of_batch(FiliereScan *filiere)
 	EntryBatch *batch = filiere->batch;
 	const ChapterEntry *entry;
 
-	if (batch == NULL || batch->next == batch->nentries)
+	if (batch->next == batch->nentries)
 		return false;
 	entry = &batch->entries[batch->next++];
 	filiere->created_at.value = entry->created_at;

@@ -81,10 +81,10 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
-static inline bool fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
-							   ReadAheadScan *ahead);
-static inline bool fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
-							 TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead);
+static pg_attribute_always_inline bool fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+												   ReadAheadScan *ahead);
+static pg_attribute_always_inline bool fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+												 TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead);
 static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
 
 /* To be called before rows are fetched: discards what has been remembered for too long. */
@@ -128,7 +128,7 @@ catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTab
 	return fetch_entry(scan, direction, slot, ahead);
 }
 
-static inline bool
+static pg_attribute_always_inline bool
 fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 			ReadAheadScan *ahead)
 {
@@ -160,9 +160,9 @@ catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot
 
 /*
  * What heapam_index_fetch_tuple() does for one entry; a row that is not seen may be
- * dead to all.
+ * dead to all.  A page fetches a hundred rows so: a function call for each is seen.
  */
-static inline bool
+static pg_attribute_always_inline bool
 fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
 		  TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead)
 {

@@ -196,15 +196,6 @@ catalogue_feed_read_ahead(ScanPool *pool)
 	return &pool->ahead;
 }
 
-/* To be called when a row is returned: one less is wanted. */
-void
-catalogue_feed_row_returned(ScanPool *pool)
-{
-	pool->ahead.rows_wanted--;
-	if (pool->by_batches)
-		pool->rows_read++;
-}
-
 /* For EXPLAIN ANALYZE: blocks that were asked for before they were read. */
 uint64
 catalogue_feed_blocks_ahead(const ScanPool *pool)

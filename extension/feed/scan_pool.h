@@ -67,10 +67,18 @@ extern IndexScanDesc catalogue_feed_index_scan(ScanPool *pool, OpenScan *open, i
 extern void catalogue_feed_release_scan(OpenScan *open);
 extern bool catalogue_feed_by_batches(const ScanPool *pool);
 extern ReadAhead *catalogue_feed_read_ahead(ScanPool *pool);
-extern void catalogue_feed_row_returned(ScanPool *pool);
 extern uint64 catalogue_feed_blocks_ahead(const ScanPool *pool);
 extern uint64 catalogue_feed_rows_read(const ScanPool *pool);
 extern int64 catalogue_feed_heap_fetches(const ScanPool *pool);
 extern void catalogue_feed_end_scans(ScanPool *pool);
+
+/* To be called when a row is returned: one less is wanted. */
+static inline void
+catalogue_feed_row_returned(ScanPool *pool)
+{
+	pool->ahead.rows_wanted--;
+	if (pool->by_batches)
+		pool->rows_read++;
+}
 
 #endif							/* CATALOGUE_SCAN_POOL_H */
