@@ -121,6 +121,7 @@ catalogue_feed_scan_begin(ScanTargets *targets, Snapshot snapshot, const Chapter
 	}
 	else
 	{
+		scan->pool->merged = true;
 		if (catalogue_feed_by_batches(scan->pool))
 			scan->rows = catalogue_feed_begin_entry_rows(targets, snapshot,
 														 catalogue_feed_read_ahead(scan->pool));

@@ -45,7 +45,6 @@ catalogue_feed_begin_scans(ScanTargets *targets, Snapshot snapshot, const Chapte
 	pool->rows_wanted = rows_wanted;
 	pool->max_open = max_open_scans(nscans);
 	pool->by_batches = nscans > pool->max_open;
-	pool->merged = nscans > 1;
 	pool->open = palloc0(sizeof(OpenScan) * pool->max_open);
 	pool->scan_cxt = pool->cxt = CurrentMemoryContext;
 	catalogue_read_ahead_init(&pool->ahead, rows_wanted, nscans);

@@ -169,6 +169,16 @@ SELECT results_eq($$SELECT DISTINCT locktype FROM pg_locks WHERE mode = 'SIReadL
 	AND relation = 'plain.chapters'::regclass$$, $$VALUES ('page')$$, '... and has predicate locks on the pages of the heap');
 ROLLBACK;
 
+-- A filiere that no partition can have leaves one scan, which is merged all the same.
+CREATE SCHEMA lists;
+CREATE TABLE lists.chapters (id integer, filiere text NOT NULL, created_at timestamp, PRIMARY KEY (id, filiere)) PARTITION BY LIST (filiere);
+CREATE TABLE lists.one PARTITION OF lists.chapters FOR VALUES IN ('f1');
+CREATE TABLE lists.two PARTITION OF lists.chapters FOR VALUES IN ('f2');
+CREATE INDEX ON lists.chapters (filiere, created_at DESC NULLS LAST, id DESC);
+INSERT INTO lists.chapters SELECT i, 'f' || 1 + i % 2, timestamp '2024-01-01' + i * interval '1 hour' FROM generate_series(1, 20) AS i;
+SELECT count(*) AS attached FROM catalogue.attach('lists', '{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
+SELECT is((SELECT count(*) FROM lists.recent_chapters_any('{f1,f9}', 100)), 10::bigint, 'no column of a merge of one scan');
+
 -- Rights are those on the columns, wherever they are read from.
 CREATE ROLE index_only_reader;
 GRANT USAGE ON SCHEMA plain TO index_only_reader;
