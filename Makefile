@@ -45,6 +45,10 @@ PG_CFLAGS = -Wall -Wextra -Wshadow \
 clang_warnings = -Wno-unknown-warning-option -Wno-unused-command-line-argument \
 	-Wno-ignored-optimization-argument -Wno-ignored-attributes
 
+# Calls between our own files are bound when the library is linked.  Else, before
+# 16, each is looked up in all libraries of the server whenever a session loads ours.
+SHLIB_LINK = $(if $(filter yes,$(call server_variable,with_gnu_ld)),-Xlinker -Bsymbolic-functions)
+
 # These goals set up what they need, PostgreSQL included, so on the way to
 # them nothing may ask pg_config.  PGXS is left out for one more reason: its
 # own check only refuses.

@@ -93,9 +93,11 @@ PG_FUNCTION_INFO_V1(catalogue_bind);
 PG_FUNCTION_INFO_V1(catalogue_config_changed);
 PG_FUNCTION_INFO_V1(catalogue_lock_configuration);
 
+static Oid	schema_of_function(Oid funcid, Dependencies *dependencies);
 static const Attachment *attachment_of_schema(Oid schema);
 static void drop_stale_attachments(void);
 static void read_attachment(CachedThing *thing, void *schema);
+static void read_attachment_of_schema(Attachment *attachment);
 static void read_config_table(const char *name, Oid outbox, Attachment *attachment,
 							  ConfigRowReader reader);
 static void read_config_rows(const char *name, const char *index_name, AttrNumber column,
@@ -120,20 +122,24 @@ static List *string_list(Datum array, Oid element_type);
 const Attachment *
 catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies)
 {
-	Oid			schema = get_func_namespace(funcid);
+	return attachment_of_schema(schema_of_function(funcid, dependencies));
+}
 
-	if (!OidIsValid(schema))
-		ereport(ERROR,			/* dropped while the call was under way */
-				errcode(ERRCODE_UNDEFINED_FUNCTION),
-				errmsg("function with OID %u does not exist", funcid));
+/*
+ * The same without its lists, in the current memory context, for what is itself kept
+ * and needs no more: four tables and their indexes are not opened, which takes a new
+ * session longer than all else in an attachment.
+ */
+const Attachment *
+catalogue_read_attachment_alone(Oid funcid, Dependencies *dependencies)
+{
+	Attachment *attachment = palloc0(sizeof(Attachment));
 
-	if (dependencies != NULL)
-	{
-		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
-		catalogue_depend_on_schema(dependencies, schema);
-	}
+	attachment->base.cxt = CurrentMemoryContext;
+	attachment->schema = schema_of_function(funcid, dependencies);
+	read_attachment_of_schema(attachment);
 
-	return attachment_of_schema(schema);
+	return attachment;
 }
 
 /*
@@ -252,6 +258,26 @@ catalogue_config_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* Where a function lives; what is read from there depends on it, and on the configuration. */
+static Oid
+schema_of_function(Oid funcid, Dependencies *dependencies)
+{
+	Oid			schema = get_func_namespace(funcid);
+
+	if (!OidIsValid(schema))
+		ereport(ERROR,			/* dropped while the call was under way */
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function with OID %u does not exist", funcid));
+
+	if (dependencies != NULL)
+	{
+		catalogue_depend_on_relation(dependencies, catalogue_config_relid());
+		catalogue_depend_on_schema(dependencies, schema);
+	}
+
+	return schema;
+}
+
 static const Attachment *
 attachment_of_schema(Oid schema)
 {
@@ -319,20 +345,34 @@ read_attachment(CachedThing *thing, void *schema)
 {
 	Attachment *attachment = (Attachment *) thing;
 	Dependencies *dependencies = thing->dependencies;
-	char	   *name;
 	Oid			outbox;
 
 	attachment->schema = *(Oid *) schema;
 	catalogue_depend_on_relation(dependencies, catalogue_config_relid());
 	catalogue_depend_on_schema(dependencies, attachment->schema);
+	read_attachment_of_schema(attachment);
+	MemoryContextSetIdentifier(thing->cxt, attachment->schema_name);
 
-	name = get_namespace_name(attachment->schema);
+	outbox = attachment->deleted_files;
+	catalogue_depend_on_relation(dependencies, outbox);
+	read_config_table("lookup", outbox, attachment, read_lookup_row);
+	read_config_table("file_column", outbox, attachment, read_file_row);
+	read_config_table("also_delete", outbox, attachment, read_also_delete_row);
+	read_config_table("soft_reference", outbox, attachment, read_soft_reference_row);
+}
+
+/* Reads all but the lists; 55000 where the schema is not attached. */
+static void
+read_attachment_of_schema(Attachment *attachment)
+{
+	char	   *name = get_namespace_name(attachment->schema);
+	Oid			outbox;
+
 	if (name == NULL)			/* dropped while the call was under way */
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_SCHEMA),
 				errmsg("schema with OID %u does not exist", attachment->schema));
-	attachment->schema_name = MemoryContextStrdup(thing->cxt, name);
-	MemoryContextSetIdentifier(thing->cxt, attachment->schema_name);
+	attachment->schema_name = MemoryContextStrdup(attachment->base.cxt, name);
 
 	outbox = get_relname_relid("deleted_files", attachment->schema);
 	if (OidIsValid(outbox))
@@ -343,11 +383,6 @@ read_attachment(CachedThing *thing, void *schema)
 				errmsg("schema \"%s\" is not attached", attachment->schema_name),
 				errhint("Run SELECT * FROM catalogue.attach(%s).",
 						quote_literal_cstr(attachment->schema_name)));
-	catalogue_depend_on_relation(dependencies, outbox);
-	read_config_table("lookup", outbox, attachment, read_lookup_row);
-	read_config_table("file_column", outbox, attachment, read_file_row);
-	read_config_table("also_delete", outbox, attachment, read_also_delete_row);
-	read_config_table("soft_reference", outbox, attachment, read_soft_reference_row);
 }
 
 /*

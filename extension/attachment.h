@@ -73,6 +73,7 @@ typedef struct Attachment
 	Interval	unlink_delay;	/* before a path in it is due */
 	Oid			professor_purges;	/* progress of purges */
 
+	/* Not of one that was read alone. */
 	List	   *lookups;		/* of LookupBinding *, in tree order */
 	List	   *files;			/* of FileBinding * */
 	List	   *also_delete;	/* of AlsoDeleteBinding * */
@@ -80,6 +81,7 @@ typedef struct Attachment
 } Attachment;
 
 extern const Attachment *catalogue_attachment_of_function(Oid funcid, Dependencies *dependencies);
+extern const Attachment *catalogue_read_attachment_alone(Oid funcid, Dependencies *dependencies);
 extern List *catalogue_file_bindings(Oid relid);
 extern Interval catalogue_unlink_delay(Oid outbox);
 extern Oid	catalogue_config_relid(void);

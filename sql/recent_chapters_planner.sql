@@ -37,7 +37,7 @@ DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE format('EXPLAIN (COSTS OFF%s) %s', options, statement) LOOP
-		CONTINUE WHEN line ~ '^ *(Index Searches|Storage|Window|Buffers|Disabled|Planning|Execution)';
+		CONTINUE WHEN line ~ '^ *(Index Searches|Heap Fetches|Storage|Window|Buffers|Disabled|Planning|Execution)';
 		RETURN NEXT regexp_replace(line, 'rows=(\d+)\.\d+', 'rows=\1');
 	END LOOP;
 END
@@ -174,3 +174,29 @@ SELECT count(*) FILTER (WHERE ours = by_hand) AS alike, count(*) FILTER (WHERE o
 SELECT * FROM shapes WHERE ours <> by_hand;
 
 DROP SCHEMA feed_planner CASCADE;
+
+-- Planning may run a function that calls the feed of another schema: the planner goes
+-- on with the indexes of the first.  The function is the predicate's of an index, which
+-- a session evaluates once: so a new one.
+CREATE SCHEMA feed_called;
+CREATE TABLE feed_called.chapters (id integer PRIMARY KEY, filiere text NOT NULL, created_at timestamp NOT NULL);
+CREATE INDEX feed ON feed_called.chapters (filiere, created_at DESC NULLS LAST, id DESC);
+CREATE SCHEMA feed_nested;
+CREATE TABLE feed_nested.chapters (id integer PRIMARY KEY, filiere text NOT NULL, created_at timestamp NOT NULL, texte text);
+INSERT INTO feed_nested.chapters SELECT i, 'f' || i * 7919 % 1009 % 3, timestamp '2024-01-01' + i * interval '1 minute', repeat('x', 200)
+FROM generate_series(1, 20000) AS i;
+CREATE INDEX feed ON feed_nested.chapters (filiere, created_at DESC NULLS LAST, id DESC);
+CREATE INDEX newest ON feed_nested.chapters (created_at DESC NULLS LAST, id DESC);
+SELECT FROM unnest(ARRAY['feed_called', 'feed_nested']) AS s,
+	catalogue.attach(s::name, jsonb_build_object('chapters', jsonb_build_object('relation', s || '.chapters', 'filiere', 'filiere', 'author', NULL)));
+CREATE FUNCTION feed_nested.three() RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM FROM feed_called.recent_chapters('f1');
+	RETURN 3;
+END $$;
+CREATE INDEX partial ON feed_nested.chapters (id) WHERE id > feed_nested.three();
+ANALYZE feed_nested.chapters;
+\c -
+EXPLAIN (COSTS OFF) SELECT id FROM feed_nested.recent_chapters('f1', 3);
+SET client_min_messages = warning;
+DROP SCHEMA feed_called, feed_nested CASCADE;

@@ -10,6 +10,7 @@
 #include "feed/estimate.h"
 
 #include "feed/feed.h"
+#include "feed/feed_order.h"
 #include "feed/reference_plan.h"
 #include "scan/column_statistics.h"
 
@@ -32,6 +33,10 @@
 /* An array of unknown length has 10 elements: the planner's own guess. */
 #define DEFAULT_ELEMENTS 10
 
+/* n, where a call does not say it, and what the planner expects of an unknown LIMIT. */
+#define DEFAULT_N 100
+#define UNKNOWN_LIMIT_FRACTION 0.10
+
 /* The filières that a call asks for, as far as the planner can know them. */
 typedef struct Filieres
 {
@@ -40,6 +45,7 @@ typedef struct Filieres
 	NullableDatum values[MAX_ELEMENTS];
 } Filieres;
 
+static ChapterFeed *pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan);
 static void read_filieres(const ChapterFeed *feed, Node *argument, Filieres *filieres);
 static void read_array(const ChapterFeed *feed, const Const *array, Filieres *filieres);
 static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
@@ -47,35 +53,69 @@ static double all_rows(const ChapterFeed *feed, const ReferencePlan *plan,
 static void filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan,
 								  const Filieres *filieres, VariableStatData *vardata,
 								  Selectivity *any, Selectivity *named);
-static void read_table_size(Oid relid, double *rows, double *pages);
+static double table_rows(Oid relid);
 static Oid	equality_operator(const ChapterFeed *feed, const ReferencePlan *plan);
 static double requested_rows(List *args);
-static void set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
-					 TupleSourceEstimate *estimate);
+static void set_cost(const ReferencePlan *plan, double nfilieres, TupleSourceEstimate *estimate);
 static void set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order);
 
-/* The source's estimate of a call. */
+/*
+ * How many rows a call returns.  No fewer than one, and so all are not counted for
+ * one.  Of an n that is not known, no more than the part of all that the planner
+ * expects of an unknown LIMIT: else a prepared statement would look cheaper with each
+ * n that is less, and be planned every time.
+ */
+double
+catalogue_feed_estimate_rows(Oid funcid, List *args)
+{
+	CachedPin  *pin = palloc(sizeof(CachedPin));
+	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
+	double		rows = requested_rows(args);
+
+	if (rows > 1)
+	{
+		Filieres	filieres;
+		double		all;
+
+		read_filieres(feed, linitial(args), &filieres);
+		all = all_rows(feed, &plan, &filieres);
+		rows = Min(rows, IsA(list_nth(args, ARG_N), Const) ? all : all * UNKNOWN_LIMIT_FRACTION);
+	}
+	catalogue_unpin(pin);
+
+	return clamp_row_est(rows);
+}
+
+/* The rest of a call's estimate. */
 void
 catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	const PageFilter no_filter = {0};
 	CachedPin  *pin = palloc(sizeof(CachedPin));
-	ChapterFeed *feed;
 	ReferencePlan plan;
+	ChapterFeed *feed = pin_feed(pin, funcid, &plan);
 	Filieres	filieres;
 
-	catalogue_init_pin(pin, CurrentMemoryContext);
-	feed = catalogue_feed_pin(pin, funcid);
-	catalogue_feed_read_reference_plan(feed, &no_filter, &plan);
 	read_filieres(feed, linitial(args), &filieres);
-
-	if (estimate->rows <= 0)
-		estimate->rows = clamp_row_est(Min(requested_rows(args), all_rows(feed, &plan, &filieres)));
-	set_cost(feed, &plan, filieres.number, estimate);
-	estimate->relation_oids = list_make2_oid(feed->relid, catalogue_config_relid());
+	set_cost(&plan, filieres.number, estimate);
+	estimate->relation_oids = list_make2_oid(feed->relid, feed->config_relid);
 	estimate->depends_on_role = plan.depends_on_role;
 	set_order(feed, &plan, &estimate->order);
 	catalogue_unpin(pin);
+}
+
+/* A function's feed, and its reference plan. */
+static ChapterFeed *
+pin_feed(CachedPin *pin, Oid funcid, ReferencePlan *plan)
+{
+	const PageFilter no_filter = {0};
+	ChapterFeed *feed;
+
+	catalogue_init_pin(pin, CurrentMemoryContext);
+	feed = catalogue_feed_pin(pin, funcid);
+	catalogue_feed_read_reference_plan(feed, &no_filter, plan, NULL);
+
+	return feed;
 }
 
 /* The table whose rows a call returns. */
@@ -151,9 +191,8 @@ all_rows(const ChapterFeed *feed, const ReferencePlan *plan, const Filieres *fil
 	VariableStatData vardata = {.rel = &rel};
 	bool		partitioned = get_rel_relkind(feed->relid) == RELKIND_PARTITIONED_TABLE;
 	double		rows = plan->rows;
-	double		pages;
 
-	read_table_size(feed->relid, &rel.tuples, &pages);
+	rel.tuples = table_rows(feed->relid);
 	vardata.statsTuple = catalogue_column_statistics(feed->relid, plan->filiere_attno);
 	if (HeapTupleIsValid(vardata.statsTuple))
 	{
@@ -194,49 +233,53 @@ filiere_selectivities(const ChapterFeed *feed, const ReferencePlan *plan, const 
 		*named = sum / filieres->nvalues;
 }
 
-/* As of the last VACUUM or ANALYZE; zero pages where that is not known. */
-static void
-read_table_size(Oid relid, double *rows, double *pages)
+/* As of the last VACUUM or ANALYZE. */
+static double
+table_rows(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = 1;
 
-	*rows = 1;
-	*pages = 0;
 	if (HeapTupleIsValid(tuple))
 	{
-		*rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 1);
-		*pages = Max(((Form_pg_class) GETSTRUCT(tuple))->relpages, 0);
+		rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 1);
 		ReleaseSysCache(tuple);
 	}
+
+	return rows;
 }
 
 /* What the reference query compares the filière with. */
 static Oid
 equality_operator(const ChapterFeed *feed, const ReferencePlan *plan)
 {
-	TypeCacheEntry *type =
-		lookup_type_cache(feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
-	Oid			column_type = getBaseType(get_atttype(feed->relid, plan->filiere_attno));
-	Oid			opno = get_opfamily_member(type->btree_opf, column_type, feed->filiere.oid,
-										   BTEqualStrategyNumber);
+	TypeCacheEntry *type;
+	Oid			column_type;
+	Oid			opno;
+
+	if (OidIsValid(plan->equality_operator))
+		return plan->equality_operator;
+
+	type = lookup_type_cache(feed->filiere.oid, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
+	column_type = getBaseType(get_atttype(feed->relid, plan->filiere_attno));
+	opno = get_opfamily_member(type->btree_opf, column_type, feed->filiere.oid,
+							   BTEqualStrategyNumber);
 
 	return OidIsValid(opno) ? opno : type->eq_opr;
 }
 
-/* The call's n, as far as the planner can know it. */
+/* The call's n, as far as the planner can know it: else the default. */
 static double
 requested_rows(List *args)
 {
-	Node	   *n = list_length(args) > ARG_N ? list_nth(args, ARG_N) : NULL;
+	Node	   *n = list_nth(args, ARG_N);
 
-	if (n != NULL && IsA(n, Const))
-	{
-		if (((Const *) n)->constisnull)
-			return (double) ALL_CHAPTERS;
-		return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
-	}
+	if (!IsA(n, Const))
+		return DEFAULT_N;
+	if (((Const *) n)->constisnull)
+		return (double) ALL_CHAPTERS;
 
-	return 100;					/* the default of n */
+	return Max(DatumGetInt64(((Const *) n)->constvalue), 0);
 }
 
 /*
@@ -244,33 +287,39 @@ requested_rows(List *args)
  * random.  Once there are more rows than pages, most pages have been read.
  */
 static void
-set_cost(const ChapterFeed *feed, const ReferencePlan *plan, double nfilieres,
-		 TupleSourceEstimate *estimate)
+set_cost(const ReferencePlan *plan, double nfilieres, TupleSourceEstimate *estimate)
 {
 	Cost		row_cost = (plan->total_cost - plan->startup_cost) / Max(plan->rows, 1);
 	double		cheap_rows = 0;
-	double		rows;
-	double		pages;
 
-	read_table_size(feed->relid, &rows, &pages);
-	if (pages > 0)
-		cheap_rows = Max(estimate->rows - pages, 0);
+	if (plan->pages > 0)
+		cheap_rows = Max(estimate->rows - plan->pages, 0);
 	estimate->startup_cost = plan->startup_cost * nfilieres;
 	estimate->total_cost = estimate->startup_cost + row_cost * (estimate->rows - cheap_rows) +
 		Min(row_cost, cpu_tuple_cost + cpu_index_tuple_cost) * cheap_rows;
 }
 
-/* created_at DESC NULLS LAST, id DESC */
+/* created_at DESC NULLS LAST, id DESC; of an id that may be NULL the order is not told. */
 static void
 set_order(const ChapterFeed *feed, const ReferencePlan *plan, TupleSourceOrder *order)
 {
 	Relation	rel = table_open(feed->relid, NoLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
+	const AttrNumber columns[] = {plan->created_at_attno, plan->id_attno};
 
-	order->ncolumns = 2;
-	order->columns[0].attno = plan->created_at_attno;
-	order->columns[0].nullable = !catalogue_column_is_not_null(tupdesc, plan->created_at_attno);
-	order->columns[1].attno = plan->id_attno;
-	order->columns[1].nullable = !catalogue_column_is_not_null(tupdesc, plan->id_attno);
+	order->ncolumns = 0;
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), columns[i] - 1);
+		bool		nullable = !catalogue_feed_is_never_null(rel, columns[i]);
+
+		/* The order of ids that are NULL is the index's. */
+		if (nullable && columns[i] == plan->id_attno)
+			break;
+		order->columns[order->ncolumns].attno = columns[i];
+		order->columns[order->ncolumns].type = att->atttypid;
+		order->columns[order->ncolumns].typmod = att->atttypmod;
+		order->columns[order->ncolumns].collation = att->attcollation;
+		order->columns[order->ncolumns++].nullable = nullable;
+	}
 	table_close(rel, NoLock);
 }

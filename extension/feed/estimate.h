@@ -7,6 +7,7 @@
 
 #include "scan/tuple_source.h"
 
+extern double catalogue_feed_estimate_rows(Oid funcid, List *args);
 extern void catalogue_feed_estimate(Oid funcid, List *args, TupleSourceEstimate *estimate);
 extern Oid	catalogue_feed_relation(Oid funcid);
 

@@ -130,9 +130,7 @@ read_feed(CachedThing *thing, void *funcid)
 
 	feed->funcid = *(Oid *) funcid;
 	catalogue_depend_on_function(dependencies, feed->funcid);
-	feed->attachment = attachment = catalogue_attachment_of_function(feed->funcid, dependencies);
-	catalogue_init_pin(&feed->attachment_pin, thing->cxt);
-	catalogue_pin(&feed->attachment_pin, unconstify(CachedThing *, &attachment->base));
+	feed->attachment = attachment = catalogue_read_attachment_alone(feed->funcid, dependencies);
 	if (!OidIsValid(attachment->chapters))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -140,12 +138,13 @@ read_feed(CachedThing *thing, void *funcid)
 					   attachment->schema_name),
 				errhint("Run catalogue.attach() with a mapping that names it."));
 
+	feed->config_relid = catalogue_config_relid();
 	feed->relid = attachment->chapters;
 	catalogue_depend_on_relation(dependencies, feed->relid);
 	catalogue_depend_on_schema(dependencies, get_rel_namespace(feed->relid));
 	feed->relation = catalogue_qualified_relation_name(feed->relid);
 	read_types(feed);
-	feed->order_by = catalogue_feed_order_by(feed);
+	feed->order_by = catalogue_feed_order_by(feed, feed->relid);
 
 	MemoryContextSwitchTo(oldcxt);
 }
@@ -261,7 +260,10 @@ catalogue_feed_params(const ChapterFeed *feed, const NullableDatum *filiere, int
 					  const NullableDatum *before_at, const NullableDatum *before_id)
 {
 	const Oid	types[] = {feed->argument_type, INT8OID, feed->created_at.oid, feed->id.oid};
-	const NullableDatum limit = {.value = Int64GetDatum(n), .isnull = n == ALL_CHAPTERS};
+	const NullableDatum limit = {
+		.value = Int64GetDatum(n),
+		.isnull = n == ALL_CHAPTERS,
+	};
 	const NullableDatum values[] = {*filiere, limit, *before_at, *before_id};
 
 	return catalogue_make_params(lengthof(types), types, values);

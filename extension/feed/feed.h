@@ -47,8 +47,8 @@ typedef struct ChapterFeed
 {
 	CachedThing base;			/* (must be first) */
 	Oid			funcid;			/* hash key */
-	const Attachment *attachment;
-	CachedPin	attachment_pin;
+	const Attachment *attachment;	/* without its lists */
+	Oid			config_relid;	/* which changes with the attachment */
 	Oid			relid;
 	char	   *relation;		/* its qualified name, quoted */
 	bool		several;		/* takes an array of filières */

@@ -36,14 +36,14 @@ static NullsOrder order_of_indexes(const ChapterFeed *feed, Relation rel);
 static bool order_of_index(Relation index, const AttrNumber *attnos, NullsOrder *order);
 
 /*
- * The clause, in the current memory context; the caller depends on the table.  The
- * columns have the alias of the queries: by itself a name might be a type's too, and
- * then that of a NULL in the select list.
+ * The clause for the bound table or a part of it, in the current memory context; the
+ * caller depends on it.  The columns have the alias of the queries: by itself a name
+ * might be a type's too, and then that of a NULL in the select list.
  */
 char *
-catalogue_feed_order_by(const ChapterFeed *feed)
+catalogue_feed_order_by(const ChapterFeed *feed, Oid relid)
 {
-	Relation	rel = table_open(feed->relid, AccessShareLock);
+	Relation	rel = table_open(relid, AccessShareLock);
 	NullsOrder	order = order_of_indexes(feed, rel);
 
 	table_close(rel, NoLock);
@@ -55,16 +55,28 @@ catalogue_feed_order_by(const ChapterFeed *feed)
 					order.id_first ? "FIRST" : "LAST");
 }
 
+/*
+ * Whether a column is NULL in no row of a table, its partitions and children.  What a
+ * table says of itself holds for its partitions, but not for its children.
+ */
+bool
+catalogue_feed_is_never_null(Relation rel, AttrNumber attno)
+{
+	Form_pg_class form = rel->rd_rel;
+
+	return catalogue_column_is_not_null(RelationGetDescr(rel), attno) &&
+		(form->relkind == RELKIND_PARTITIONED_TABLE || !form->relhassubclass);
+}
+
 /* The default order if an index has it, or none has the feed's; else that of one which does. */
 static NullsOrder
 order_of_indexes(const ChapterFeed *feed, Relation rel)
 {
 	const AttrNumber attnos[] = {
-		catalogue_column_number(feed->relid, feed->attachment->chapters_filiere),
-		catalogue_column_number(feed->relid, feed->attachment->chapters_created_at),
-		catalogue_column_number(feed->relid, feed->attachment->chapters_id)
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_filiere),
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_created_at),
+		catalogue_column_number(RelationGetRelid(rel), feed->attachment->chapters_id)
 	};
-	TupleDesc	tupdesc = RelationGetDescr(rel);
 	NullsOrder	found = default_order;
 	ListCell   *lc;
 
@@ -76,8 +88,8 @@ order_of_indexes(const ChapterFeed *feed, Relation rel)
 
 		index_close(index, NoLock);
 		if (!fits ||
-			(order.created_at_first && !catalogue_column_is_not_null(tupdesc, attnos[1])) ||
-			(!order.id_first && !catalogue_column_is_not_null(tupdesc, attnos[2])))
+			(order.created_at_first && !catalogue_feed_is_never_null(rel, attnos[1])) ||
+			(!order.id_first && !catalogue_feed_is_never_null(rel, attnos[2])))
 			continue;
 		found = order;
 		if (found.created_at_first == default_order.created_at_first &&

@@ -7,6 +7,7 @@
 
 #include "feed/feed.h"
 
-extern char *catalogue_feed_order_by(const ChapterFeed *feed);
+extern char *catalogue_feed_order_by(const ChapterFeed *feed, Oid relid);
+extern bool catalogue_feed_is_never_null(Relation rel, AttrNumber attno);
 
 #endif							/* CATALOGUE_FEED_ORDER_H */

@@ -38,6 +38,26 @@ catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTa
 	return index_getnext_slot(scan, direction, slot);
 }
 
+bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return index_fetch_heap(scan, slot);
+}
+
+bool
+catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+					 TupleTableSlot *slot, ReadAheadScan *ahead)
+{
+	IndexFetchTableData *fetch = table_index_fetch_begin(rel, SO_NONE);
+	bool		again = false;
+	bool		found = table_index_fetch_tuple(fetch, &tid, snapshot, slot, &again, NULL);
+
+	table_index_fetch_end(fetch);
+
+	return found;
+}
+
 #else
 
 #include "access/heapam.h"
@@ -61,6 +81,10 @@ typedef struct RememberedBlock
 static RememberedBlock remembered[REMEMBERED_BLOCKS];
 static uint32 remembered_in_pass = 0;	/* of the clock sweep */
 
+static pg_attribute_always_inline bool fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+												   ReadAheadScan *ahead);
+static pg_attribute_always_inline bool fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+												 TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead);
 static Buffer read_block(Relation rel, BlockNumber block, ReadAheadScan *ahead);
 
 /* To be called before rows are fetched: discards what has been remembered for too long. */
@@ -86,48 +110,88 @@ bool
 catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
 							ReadAheadScan *ahead)
 {
-	Relation	rel = scan->heapRelation;
-	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
-	ItemPointer tid;
-
-	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(scan->xs_snapshot));
-
-	while ((tid = index_getnext_tid(scan, direction)) != NULL)
+	while (index_getnext_tid(scan, direction) != NULL)
 	{
-		Buffer		buffer;
-		Buffer		vmbuffer = InvalidBuffer;
-		bool		found;
-		bool		all_dead;
-
 		CHECK_FOR_INTERRUPTS();
-
-		if (ahead != NULL && ahead->shared->reads_are_slow)
-			catalogue_read_ahead(ahead, scan, direction);
-		buffer = read_block(rel, ItemPointerGetBlockNumber(tid), ahead);
-
-		heap_page_prune_opt(rel, buffer, &vmbuffer, false);
-		if (BufferIsValid(vmbuffer))
-			ReleaseBuffer(vmbuffer);
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		found = heap_hot_search_buffer(tid, rel, buffer, scan->xs_snapshot, tuple, &all_dead, true);
-		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-
-		/* The index may drop entries that nobody can see; not in recovery. */
-		if (!scan->xactStartedInRecovery)
-			scan->kill_prior_tuple = all_dead;
-		if (found)
-		{
-			pgstat_count_heap_fetch(scan->indexRelation);
-			tuple->t_self = *tid;
-			slot->tts_tableOid = RelationGetRelid(rel);
-			ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+		if (fetch_entry(scan, direction, slot, ahead))
 			return true;
-		}
-		ReleaseBuffer(buffer);
 	}
 
 	return false;
+}
+
+/* The same for the entry that the scan has just returned; false if its row is not seen. */
+bool
+catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+						   ReadAheadScan *ahead)
+{
+	return fetch_entry(scan, direction, slot, ahead);
+}
+
+static pg_attribute_always_inline bool
+fetch_entry(IndexScanDesc scan, ScanDirection direction, TupleTableSlot *slot,
+			ReadAheadScan *ahead)
+{
+	bool		found;
+	bool		all_dead;
+
+	if (ahead != NULL && ahead->shared->reads_are_slow)
+		catalogue_read_ahead(ahead, scan, direction);
+	found = fetch_row(scan->heapRelation, scan->indexRelation, scan->xs_heaptid,
+					  scan->xs_snapshot, slot, ahead, &all_dead);
+
+	/* The index may drop entries that nobody can see; not in recovery. */
+	if (!scan->xactStartedInRecovery)
+		scan->kill_prior_tuple = all_dead;
+
+	return found;
+}
+
+/*
+ * The row that an entry of an index led to, of which only the TID was kept, stored in a
+ * slot of the heap's kind; false if the snapshot sees none.
+ */
+bool
+catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+					 TupleTableSlot *slot, ReadAheadScan *ahead)
+{
+	return fetch_row(rel, index, tid, snapshot, slot, ahead, NULL);
+}
+
+/*
+ * What heapam_index_fetch_tuple() does for one entry; a row that is not seen may be
+ * dead to all.  A page fetches a hundred rows so: a function call for each is seen.
+ */
+static pg_attribute_always_inline bool
+fetch_row(Relation rel, Relation index, ItemPointerData tid, Snapshot snapshot,
+		  TupleTableSlot *slot, ReadAheadScan *ahead, bool *all_dead)
+{
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	Buffer		buffer = read_block(rel, ItemPointerGetBlockNumber(&tid), ahead);
+	Buffer		vmbuffer = InvalidBuffer;
+	bool		found;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot) && IsMVCCSnapshot(snapshot));
+
+	heap_page_prune_opt(rel, buffer, &vmbuffer, false);
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, rel, buffer, snapshot, tuple, all_dead, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (!found)
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+
+	pgstat_count_heap_fetch(index);
+	tuple->t_self = tid;
+	slot->tts_tableOid = RelationGetRelid(rel);
+	ExecStorePinnedBufferHeapTuple(tuple, slot, buffer);
+
+	return true;
 }
 
 /* ReadBuffer(), which first looks in the buffer that held the block last. */

@@ -13,5 +13,9 @@
 extern void catalogue_heap_fetch_begin(void);
 extern bool catalogue_heap_getnext_slot(IndexScanDesc scan, ScanDirection direction,
 										TupleTableSlot *slot, ReadAheadScan *ahead);
+extern bool catalogue_heap_fetch_entry(IndexScanDesc scan, ScanDirection direction,
+									   TupleTableSlot *slot, ReadAheadScan *ahead);
+extern bool catalogue_heap_fetch(Relation rel, Relation index, ItemPointerData tid,
+								 Snapshot snapshot, TupleTableSlot *slot, ReadAheadScan *ahead);
 
 #endif							/* CATALOGUE_HEAP_FETCH_H */

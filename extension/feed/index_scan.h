@@ -22,6 +22,7 @@ extern ChapterScan *catalogue_feed_scan_begin(ScanTargets *targets, Snapshot sna
 extern TupleTableSlot *catalogue_feed_scan_next(ChapterScan *scan, const ScanTarget **target);
 extern uint64 catalogue_feed_scan_rows_read(const ChapterScan *scan);
 extern uint64 catalogue_feed_scan_blocks_ahead(const ChapterScan *scan);
+extern int64 catalogue_feed_scan_heap_fetches(const ChapterScan *scan);
 extern int	catalogue_feed_scan_merged(const ChapterScan *scan);
 extern void catalogue_feed_scan_end(ChapterScan *scan);
 

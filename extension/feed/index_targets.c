@@ -5,19 +5,23 @@
  * They are those of the reference plan: an index scan of the bound table, or an
  * Append or MergeAppend of one for each partition or child, with no filter, each by
  * an index on (filière, created_at, id), or one with a filter's column beside the
- * filière.  That its directions fit is what the
- * planner says by not sorting.
+ * filière.  That its directions fit is what the planner says by not sorting.  Where
+ * that is not so of all partitions, each is planned by itself.
  *
  * Lifetime: in the current memory context.  The caller holds the plan's locks.
  */
 #include "feed/index_targets.h"
 
+#include "feed/leaf_plan.h"
+#include "feed/leaf_scan.h"
 #include "feed/scan_keys.h"
 
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -26,8 +30,13 @@
 
 static const char *find_target(const ChapterFeed *feed, const PageFilter *filter,
 							   const PlannedStmt *stmt, const Plan *plan, IndexTarget *target);
+static List *leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt);
+static bool find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target);
+static bool has_ids(const ChapterFeed *feed, Oid relid);
+static int	compare_targets(const void *a, const void *b);
 static const char *why_not_index_scan(const Plan *plan);
-static bool is_heap(Oid relid);
+static void set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target);
+static const char *why_not_table(const IndexTarget *target);
 static bool index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target);
 static bool set_equalities(const ChapterFeed *feed, IndexTarget *target, List *indexqual);
 static void set_filter(IndexTarget *target, Oid opno);
@@ -36,8 +45,8 @@ static Datum equal_text(PG_FUNCTION_ARGS);
 
 /*
  * Looks into the reference query's plan, below its Limit, for indexes that can be
- * streamed from.  Returns NULL and sets the targets if all of it is such, else the
- * reason for EXPLAIN.
+ * streamed from.  Returns NULL and sets the targets, by their tables' OIDs, if all of
+ * it is such, else the reason for EXPLAIN.
  */
 const char *
 catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
@@ -66,8 +75,118 @@ catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
 	}
 	if (not_streamed != NULL)
 		*ntargets = 0;
+	qsort(*targets, *ntargets, sizeof(IndexTarget), compare_targets);
 
 	return not_streamed;
+}
+
+/*
+ * Looks for an index of each partition or child by itself, whose table the plan as a
+ * whole does not stream: where one has no index, or the plan sorts all of them.
+ * Those without are left to the executor.  False if no partition has an index, or one
+ * may have rows without an id, by which rows are merged.
+ */
+bool
+catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
+								 IndexTarget **targets, int *ntargets)
+{
+	List	   *leaves = leaves_of_plan(feed, stmt);
+	bool		found = false;
+	ListCell   *lc;
+
+	*ntargets = 0;
+	if (list_length(leaves) < 2)
+		return false;
+
+	*targets = palloc0(sizeof(IndexTarget) * list_length(leaves));
+	foreach(lc, leaves)
+	{
+		IndexTarget *target = &(*targets)[(*ntargets)++];
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_leaf_target(feed, lfirst_oid(lc), target))
+			found = true;
+		else if (!has_ids(feed, lfirst_oid(lc)))
+		{
+			found = false;
+			break;
+		}
+		else
+			*target = (IndexTarget)
+		{
+			.relid = lfirst_oid(lc),
+				.by_executor = true,
+				.created_at_attno = LEAF_CREATED_AT,
+				.id_attno = LEAF_ID,
+		};
+	}
+	if (!found)
+		*ntargets = 0;
+	qsort(*targets, *ntargets, sizeof(IndexTarget), compare_targets);
+
+	return found;
+}
+
+/* The tables with rows among those of a plan. */
+static List *
+leaves_of_plan(const ChapterFeed *feed, const PlannedStmt *stmt)
+{
+	char		relkind = get_rel_relkind(feed->relid);
+	List	   *leaves = NIL;
+	ListCell   *lc;
+
+	if (relkind != RELKIND_PARTITIONED_TABLE && relkind != RELKIND_RELATION)
+		return NIL;
+	foreach(lc, stmt->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_PARTITIONED_TABLE)
+			leaves = list_append_unique_oid(leaves, rte->relid);
+	}
+
+	return leaves;
+}
+
+/* Whether a partition has an index that can be streamed from. */
+static bool
+find_leaf_target(const ChapterFeed *feed, Oid relid, IndexTarget *target)
+{
+	const PageFilter no_filter = {0};
+	PlannedStmt *stmt;
+	Plan	   *plan;
+
+	if (get_rel_relkind(relid) != RELKIND_RELATION)
+		return false;
+	stmt = catalogue_feed_plan_leaf_by_index(feed, relid);
+	plan = stmt->planTree;
+	if (IsA(plan, Limit))
+		plan = outerPlan(plan);
+
+	return find_target(feed, &no_filter, stmt, plan, target) == NULL;
+}
+
+/* Whether all rows of a table have an id. */
+static bool
+has_ids(const ChapterFeed *feed, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		result = catalogue_column_is_not_null(RelationGetDescr(rel),
+													  get_attnum(relid, feed->attachment->chapters_id));
+
+	table_close(rel, NoLock);
+
+	return result;
+}
+
+/* qsort comparator: by the tables' OIDs. */
+static int
+compare_targets(const void *a, const void *b)
+{
+	Oid			relid_a = ((const IndexTarget *) a)->relid;
+	Oid			relid_b = ((const IndexTarget *) b)->relid;
+
+	return relid_a < relid_b ? -1 : relid_a > relid_b;
 }
 
 /* The same of the plan for one table. */
@@ -75,7 +194,7 @@ static const char *
 find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt *stmt,
 			const Plan *plan, IndexTarget *target)
 {
-	const Attachment *attachment = feed->attachment;
+	const char *not_streamed;
 	List	   *indexqual;
 
 	if (IsA(plan, IndexScan))
@@ -97,13 +216,11 @@ find_target(const ChapterFeed *feed, const PageFilter *filter, const PlannedStmt
 	else
 		return why_not_index_scan(plan);
 
-	target->relid = rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid;
-	target->filiere_attno = get_attnum(target->relid, attachment->chapters_filiere);
-	target->created_at_attno = get_attnum(target->relid, attachment->chapters_created_at);
-	target->id_attno = get_attnum(target->relid, attachment->chapters_id);
+	set_table(feed, rt_fetch(((const Scan *) plan)->scanrelid, stmt->rtable)->relid, target);
 
-	if (!is_heap(target->relid))
-		return "the table is not a heap";
+	not_streamed = why_not_table(target);
+	if (not_streamed != NULL)
+		return not_streamed;
 	if (plan->qual != NIL)
 		return "the plan filters the rows";
 	if (!index_has_order(feed, filter, target))
@@ -131,19 +248,56 @@ why_not_index_scan(const Plan *plan)
 	}
 }
 
-/* Whether heap_fetch.c can read the table, which does without the table access method. */
-static bool
-is_heap(Oid relid)
+/*
+ * heap_fetch.c does without the table access method.  And a page's place has an id:
+ * attach() asks for one that is never NULL, which may have changed, and a child of a
+ * table can differ from it.
+ */
+static const char *
+why_not_table(const IndexTarget *target)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	bool		heap = rel->rd_tableam == GetHeapamTableAmRoutine();
+	Relation	rel = table_open(target->relid, AccessShareLock);
+	const char *not_streamed = NULL;
 
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		not_streamed = "the table is not a heap";
+	else if (!catalogue_column_is_not_null(RelationGetDescr(rel), target->id_attno))
+		not_streamed = "the id may be null";
 	table_close(rel, NoLock);
 
-	return heap;
+	return not_streamed;
 }
 
-/* Whether an index begins with the columns filière, created_at and id, or these and the filter's. */
+/*
+ * Whether a page could be streamed from an index of a table: its columns are such.
+ * Their directions are another matter.
+ */
+bool
+catalogue_feed_index_fits(const ChapterFeed *feed, const PageFilter *filter, Oid relid, Oid indexid)
+{
+	IndexTarget target = {.indexid = indexid};
+
+	set_table(feed, relid, &target);
+
+	return index_has_order(feed, filter, &target);
+}
+
+/* Columns of the bound table, a partition or a child, by their names. */
+static void
+set_table(const ChapterFeed *feed, Oid relid, IndexTarget *target)
+{
+	const Attachment *attachment = feed->attachment;
+
+	target->relid = relid;
+	target->filiere_attno = get_attnum(relid, attachment->chapters_filiere);
+	target->created_at_attno = get_attnum(relid, attachment->chapters_created_at);
+	target->id_attno = get_attnum(relid, attachment->chapters_id);
+}
+
+/*
+ * Whether an index begins with the columns filière, created_at and id, or these and the
+ * filter's.
+ */
 static bool
 index_has_order(const ChapterFeed *feed, const PageFilter *filter, IndexTarget *target)
 {

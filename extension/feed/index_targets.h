@@ -25,6 +25,8 @@ enum
 typedef struct IndexTarget
 {
 	Oid			relid;			/* the bound table, a partition or a child */
+	bool		by_executor;	/* it has no index: only columns' numbers
+								 * below, in the rows of leaf_scan.c */
 	Oid			indexid;
 	ScanDirection direction;
 	AttrNumber	filiere_attno;
@@ -43,7 +45,11 @@ typedef struct IndexTarget
 } IndexTarget;
 
 extern const char *catalogue_feed_find_targets(const ChapterFeed *feed, const PageFilter *filter,
-											   const PlannedStmt *stmt, const Plan *plan, IndexTarget **targets,
-											   int *ntargets);
+											   const PlannedStmt *stmt, const Plan *plan,
+											   IndexTarget **targets, int *ntargets);
+extern bool catalogue_feed_index_fits(const ChapterFeed *feed, const PageFilter *filter, Oid relid,
+									  Oid indexid);
+extern bool catalogue_feed_find_leaf_targets(const ChapterFeed *feed, const PlannedStmt *stmt,
+											 IndexTarget **targets, int *ntargets);
 
 #endif							/* CATALOGUE_INDEX_TARGETS_H */

@@ -17,9 +17,13 @@
  */
 #include "feed/key_range.h"
 
+#include "feed/feed_order.h"
 #include "names.h"
 
 #include "access/table.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type_d.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -35,13 +39,12 @@ struct KeyRangePlans
 	SPIPlanPtr	plans[KEY_RANGE_END];	/* NULL until needed */
 };
 
+static void append_equality(StringInfo buf, const ChapterFeed *feed, const char *value);
 static void append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range);
 static SPIPlanPtr prepare_better(const ChapterFeed *feed, MemoryContext cxt, const char *any,
 								 const char *lateral);
 static Cost generic_cost(SPIPlanPtr plan);
 static Oid	filiere_collation(const ChapterFeed *feed);
-static char *lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns,
-						   ChapterKeyRange range);
 static char *select_list(Oid relid, const Bitmapset *columns, int *ncolumns);
 
 /* The range that follows another: the dated chapters are followed by the undated ones. */
@@ -51,9 +54,21 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
 	if (range != KEY_RANGE_AFTER && range != KEY_RANGE_BEFORE)
 		return KEY_RANGE_END;
 
-	return catalogue_column_is_not_null(RelationGetDescr(rel), plan->created_at_attno)
+	return catalogue_feed_is_never_null(rel, plan->created_at_attno)
 		? KEY_RANGE_END
 		: KEY_RANGE_UNDATED;
+}
+
+/* The bound table, in the feed's queries. */
+ChapterTable
+catalogue_feed_table(const ChapterFeed *feed)
+{
+	ChapterTable table = {
+		.name = feed->relation,
+		.order_by = feed->order_by,
+	};
+
+	return table;
 }
 
 /*
@@ -61,44 +76,68 @@ catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan, ChapterKe
  * parameters of catalogue_feed_params().
  */
 char *
-catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns, bool several,
-							   ChapterKeyRange range, const PageFilter *filter)
+catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *table,
+							   const char *columns, bool several, ChapterKeyRange range,
+							   const PageFilter *filter)
 {
-	const Attachment *attachment = feed->attachment;
-	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	appendStringInfo(&buf,
-					 several ? "SELECT %s FROM %s AS chapter WHERE %s %s ANY ($1)"
-					 : "SELECT %s FROM %s AS chapter WHERE %s %s $1",
-					 columns, feed->relation, quote_identifier(attachment->chapters_filiere),
-					 catalogue_operator_name(equal));
+	appendStringInfo(&buf, "SELECT %s FROM %s AS chapter WHERE ", columns, table->name);
+	append_equality(&buf, feed, several ? "ANY ($1)" : "$1");
 	append_condition(&buf, feed, range);
 	if (filter->attno != 0)
 		appendStringInfo(&buf, " AND %s %s $5",
 						 quote_identifier(get_attname(feed->relid, filter->attno, false)),
 						 catalogue_operator_name(filter->opno));
-	appendStringInfo(&buf, " %s LIMIT $2", feed->order_by);
+	appendStringInfo(&buf, " %s LIMIT $2", table->order_by);
 
 	return buf.data;
+}
+
+/*
+ * Filière = value.  A new session pays for what is looked up here: a varchar column is
+ * cast to text, as the parser would do by itself after a look at every other operator of
+ * the name, and the operator of text, the most usual type, is known without the type
+ * cache, which goes through every operator class.
+ */
+static void
+append_equality(StringInfo buf, const ChapterFeed *feed, const char *value)
+{
+	const char *column = feed->attachment->chapters_filiere;
+	Oid			column_type = get_atttype(feed->relid, catalogue_column_number(feed->relid, column));
+	Oid			type = feed->filiere.oid;
+	Oid			equal = type == TEXTOID ? TextEqualOperator
+		: lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+
+	appendStringInfoString(buf, quote_identifier(column));
+	if (column_type != type && IsBinaryCoercible(column_type, type))
+		appendStringInfo(buf, "::%s", catalogue_type_name(type));
+	appendStringInfo(buf, " %s %s", catalogue_operator_name(equal), value);
 }
 
 static void
 append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range)
 {
-	TypeCacheEntry *created_at_type =
-		lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
-	TypeCacheEntry *id_type = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
-	const char *created_at = quote_identifier(feed->attachment->chapters_created_at);
-	const char *created_at_less = catalogue_operator_name(created_at_type->lt_opr);
-	const char *id = quote_identifier(feed->attachment->chapters_id);
-	const char *id_less = catalogue_operator_name(id_type->lt_opr);
+	TypeCacheEntry *created_at_type;
+	TypeCacheEntry *id_type;
+	const char *created_at;
+	const char *created_at_less;
+	const char *id;
+	const char *id_less;
+
+	if (range == KEY_RANGE_NEWEST)
+		return;
+
+	created_at_type = lookup_type_cache(feed->created_at.oid, TYPECACHE_LT_OPR | TYPECACHE_EQ_OPR);
+	id_type = lookup_type_cache(feed->id.oid, TYPECACHE_LT_OPR);
+	created_at = quote_identifier(feed->attachment->chapters_created_at);
+	created_at_less = catalogue_operator_name(created_at_type->lt_opr);
+	id = quote_identifier(feed->attachment->chapters_id);
+	id_less = catalogue_operator_name(id_type->lt_opr);
 
 	switch (range)
 	{
-		case KEY_RANGE_NEWEST:
-			break;
 		case KEY_RANGE_BEFORE:
 			appendStringInfo(buf, " AND %s %s $3", created_at, created_at_less);
 			break;
@@ -117,6 +156,7 @@ append_condition(StringInfo buf, const ChapterFeed *feed, ChapterKeyRange range)
 		case KEY_RANGE_UNDATED_AFTER:
 			appendStringInfo(buf, " AND %s IS NULL AND %s %s $4", created_at, id, id_less);
 			break;
+		case KEY_RANGE_NEWEST:
 		case KEY_RANGE_END:
 			Assert(false);
 	}
@@ -161,12 +201,13 @@ catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans, Cha
 		const PageFilter no_filter = {0};
 		int			ncolumns;
 		const char *columns = select_list(feed->relid, plans->columns, &ncolumns);
-		const char *query =
-			catalogue_feed_key_range_query(feed, columns, feed->several, range, &no_filter);
+		const ChapterTable table = catalogue_feed_table(feed);
+		const char *query = catalogue_feed_key_range_query(feed, &table, columns, feed->several,
+														   range, &no_filter);
 
 		plans->plans[range] = feed->several
 			? prepare_better(feed, plans->base.cxt, query,
-							 lateral_query(feed, columns, ncolumns, range))
+							 catalogue_feed_lateral_query(feed, &table, columns, ncolumns, range))
 			: catalogue_feed_prepare(feed, plans->base.cxt, feed->argument_type, InvalidOid, query,
 									 CURSOR_OPT_GENERIC_PLAN);
 	}
@@ -211,13 +252,13 @@ generic_cost(SPIPlanPtr plan)
  * are asked for and the two to sort by, under names of their own: those of the table
  * may be any.
  */
-static char *
-lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, ChapterKeyRange range)
+char *
+catalogue_feed_lateral_query(const ChapterFeed *feed, const ChapterTable *table,
+							 const char *columns, int ncolumns, ChapterKeyRange range)
 {
 	const Attachment *attachment = feed->attachment;
 	const char *created_at = quote_identifier(attachment->chapters_created_at);
 	const char *id = quote_identifier(attachment->chapters_id);
-	Oid			equal = lookup_type_cache(feed->filiere.oid, TYPECACHE_EQ_OPR)->eq_opr;
 	Oid			collation = filiere_collation(feed);
 	StringInfoData names;
 	StringInfoData buf;
@@ -229,17 +270,15 @@ lateral_query(const ChapterFeed *feed, const char *columns, int ncolumns, Chapte
 	/* Filières that are equal to the column are one. */
 	initStringInfo(&buf);
 	appendStringInfo(&buf, "SELECT %s FROM (SELECT DISTINCT f%s%s FROM pg_catalog.unnest($1) AS u (f))"
-					 " AS filieres (filiere), LATERAL (SELECT %s, %s, %s FROM %s AS chapter"
-					 " WHERE %s %s filieres.filiere",
+					 " AS filieres (filiere), LATERAL (SELECT %s, %s, %s FROM %s AS chapter WHERE ",
 					 names.data, OidIsValid(collation) ? " COLLATE " : "",
 					 OidIsValid(collation) ? catalogue_collation_name(collation) : "",
-					 columns, created_at, id, feed->relation,
-					 quote_identifier(attachment->chapters_filiere),
-					 catalogue_operator_name(equal));
+					 columns, created_at, id, table->name);
+	append_equality(&buf, feed, "filieres.filiere");
 	append_condition(&buf, feed, range);
 	appendStringInfo(&buf, " %s LIMIT $2) AS page (%s, at, id)"
 					 " ORDER BY page.at DESC NULLS LAST, page.id DESC LIMIT $2",
-					 feed->order_by, names.data);
+					 table->order_by, names.data);
 
 	return buf.data;
 }

@@ -35,13 +35,24 @@ typedef struct ChapterPosition
 	Datum		filter;			/* its value, if there is one */
 } ChapterPosition;
 
+/* What a query reads: the bound table, or one of its partitions. */
+typedef struct ChapterTable
+{
+	const char *name;			/* as FROM has it */
+	const char *order_by;
+} ChapterTable;
+
 typedef struct KeyRangePlans KeyRangePlans;
 
 extern ChapterKeyRange catalogue_feed_next_key_range(Relation rel, const ReferencePlan *plan,
 													 ChapterKeyRange range);
-extern char *catalogue_feed_key_range_query(const ChapterFeed *feed, const char *columns,
-											bool several, ChapterKeyRange range,
-											const PageFilter *filter);
+extern ChapterTable catalogue_feed_table(const ChapterFeed *feed);
+extern char *catalogue_feed_key_range_query(const ChapterFeed *feed, const ChapterTable *table,
+											const char *columns, bool several,
+											ChapterKeyRange range, const PageFilter *filter);
+extern char *catalogue_feed_lateral_query(const ChapterFeed *feed, const ChapterTable *table,
+										  const char *columns, int ncolumns,
+										  ChapterKeyRange range);
 extern KeyRangePlans *catalogue_feed_pin_key_range_plans(CachedPin *pin, ChapterFeed *feed,
 														 const Bitmapset *columns);
 extern SPIPlanPtr catalogue_feed_key_range_plan(const ChapterFeed *feed, KeyRangePlans *plans,

@@ -49,7 +49,7 @@ catalogue_feed_use_conditions(Oid funcid, List *args, Index rti, List *condition
 
 		if (value == NULL)
 			continue;
-		catalogue_feed_read_reference_plan(feed, &filter, &plan);
+		catalogue_feed_read_reference_plan(feed, &filter, &plan, NULL);
 		if (plan.not_streamed == NULL)
 		{
 			values = list_make1(copyObject(value));

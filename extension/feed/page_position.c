@@ -30,7 +30,8 @@
 static void look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel,
 							 Snapshot snapshot, ChapterPosition *position);
 static bool look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation rel,
-							 Snapshot snapshot, Datum id, NullableDatum *created_at);
+							 Relation index, Snapshot snapshot, Datum id,
+							 NullableDatum *created_at);
 static bool look_up_by_plan(ChapterFeed *feed, const ChapterPosition *position,
 							NullableDatum *created_at);
 static SPIPlanPtr position_plan(ChapterFeed *feed);
@@ -66,11 +67,18 @@ look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Sna
 				 ChapterPosition *position)
 {
 	Datum		id = position->before_id.value;
+	Relation	index = NULL;
 	NullableDatum created_at;
 	bool		found;
 
+	/*
+	 * This session can have dropped it since the call began: a cursor may
+	 * wait.
+	 */
 	if (OidIsValid(plan->id_indexid))
-		found = look_up_by_index(feed, plan, rel, snapshot, id, &created_at);
+		index = try_index_open(plan->id_indexid, AccessShareLock);
+	if (index != NULL)
+		found = look_up_by_index(feed, plan, rel, index, snapshot, id, &created_at);
 	else
 		found = look_up_by_plan(feed, position, &created_at);
 
@@ -90,12 +98,11 @@ look_up_position(ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Sna
 	}
 }
 
-/* By the index on the id alone: one entry, and one row. */
+/* By the index on the id alone, which is closed: one entry, and one row. */
 static bool
-look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation rel,
+look_up_by_index(const ChapterFeed *feed, const ReferencePlan *plan, Relation rel, Relation index,
 				 Snapshot snapshot, Datum id, NullableDatum *created_at)
 {
-	Relation	index = index_open(plan->id_indexid, AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	ScanKeyData key;
 	IndexScanDesc scan;
@@ -160,8 +167,8 @@ position_plan(ChapterFeed *feed)
 					 quote_identifier(feed->attachment->chapters_id),
 					 catalogue_operator_name(equal));
 
-		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type, InvalidOid, query,
-												CURSOR_OPT_GENERIC_PLAN);
+		feed->position = catalogue_feed_prepare(feed, feed->base.cxt, feed->argument_type,
+												InvalidOid, query, CURSOR_OPT_GENERIC_PLAN);
 	}
 
 	return feed->position;

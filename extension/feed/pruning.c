@@ -1,14 +1,19 @@
 /*
  * pruning.c
- *		Which partitions can have chapters of a filière.
+ *		Which partitions can have chapters of a filière, and in which order.
  *
  * As the planner would: by the bounds of a table that is partitioned by the filière
  * alone, at each level; by its hash, its list or its range.  At a level that is
  * partitioned by anything else all partitions count.  A partition that the
  * reference plan does not read is left out.
  *
- * Locking: the reference plan has locked the partitions, and the partitioned
- * tables between them and the bound one.
+ * Partitions by ranges of created_at are read one after the other, the newest
+ * first, as an ordered Append reads them: an older one is not opened before the
+ * newer are at their end.  Those newer than the page's position are left out.
+ * Undated chapters are in the default partition, which has no place in the order.
+ *
+ * Locking: partitioned tables are locked as they are come by, to the end of the
+ * transaction; the bound one is.
  */
 #include "feed/pruning.h"
 
@@ -16,52 +21,84 @@
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 typedef struct Pruning
 {
 	const ChapterFeed *feed;
 	const ReferencePlan *plan;
+	const ChapterPosition *position;
 	Datum		filiere;
-	int		   *targets;
-	int			ntargets;
+	PrunedTargets *result;
+	bool		dated;			/* what is added has no undated chapters ... */
+	bool		follows;		/* ... and continues a run */
 } Pruning;
 
+static PrunedTargets *shrink(PrunedTargets *pruned, int room);
 static bool is_by_filiere(const Pruning *pruning, Relation rel);
+static bool is_by_time(const Pruning *pruning, Relation rel);
+static bool is_key_column(Relation rel, int i, const char *column);
 static void prune(Pruning *pruning, Relation rel);
+static void prune_by_time(Pruning *pruning, Relation rel);
+static int	newest_partition(const Pruning *pruning, Relation rel);
 static bool narrow(Datum value, Oid type, Datum *narrowed);
 static int	find_partition(Relation rel, Datum value);
 static void add_partition(Pruning *pruning, Oid relid, bool is_leaf);
+static void add_target(Pruning *pruning, int number);
 
 /*
- * Sets the targets of the reference plan, by their numbers, that can have chapters
- * of a filière; returns how many.  There must be room for all of them.
+ * The targets of the reference plan that can have chapters of a filière behind a
+ * position, in the current memory context.
  */
-int
+PrunedTargets *
 catalogue_feed_prune(const ChapterFeed *feed, const ReferencePlan *plan, Relation rel,
-					 Datum filiere, int *targets)
+					 const ChapterPosition *position, Datum filiere)
 {
 	Pruning		pruning = {
 		.feed = feed,
 		.plan = plan,
+		.position = position,
 		.filiere = filiere,
-		.targets = targets,
 	};
 
-	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && plan->ntargets > 1 &&
-		is_by_filiere(&pruning, rel))
+	pruning.result = palloc(offsetof(PrunedTargets, targets) +
+							sizeof(PrunedTarget) * plan->ntargets);
+	pruning.result->ntargets = pruning.result->nruns = 0;
+	pruning.result->for_any_filiere = true;
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && plan->ntargets > 1)
 		prune(&pruning, rel);
 	else
 	{
 		for (int i = 0; i < plan->ntargets; i++)
-			targets[pruning.ntargets++] = i;
+			add_target(&pruning, i);
 	}
 
-	return pruning.ntargets;
+	return shrink(pruning.result, plan->ntargets);
+}
+
+/*
+ * Of thousands of partitions a filière is in few, and of filières there may be
+ * thousands too.
+ */
+static PrunedTargets *
+shrink(PrunedTargets *pruned, int room)
+{
+	PrunedTargets *result;
+	Size		size = offsetof(PrunedTargets, targets) + sizeof(PrunedTarget) * pruned->ntargets;
+
+	if (pruned->ntargets == room)
+		return pruned;
+	result = memcpy(palloc(size), pruned, size);
+	pfree(pruned);
+
+	return result;
 }
 
 /* Whether a partitioned table's only key is the filière, compared as the feed does. */
@@ -75,11 +112,34 @@ is_by_filiere(const Pruning *pruning, Relation rel)
 
 	return key->partnatts == 1 && key->partattrs[0] == attno &&
 		key->partcollation[0] == key->parttypcoll[0] &&
-		get_op_opfamily_strategy(pruning->plan->targets[0].equality_operator,
-								 key->partopfamily[0]) == equal;
+		get_op_opfamily_strategy(pruning->plan->equality_operator, key->partopfamily[0]) == equal;
 }
 
-/* Adds the partition of a table that can have the filière, if there is one. */
+/* Whether a table's partitions are ranges of the feed's order. */
+static bool
+is_by_time(const Pruning *pruning, Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+
+	return key->strategy == PARTITION_STRATEGY_RANGE &&
+		is_key_column(rel, 0, pruning->feed->attachment->chapters_created_at) &&
+		(key->partnatts == 1 ||
+		 (key->partnatts == 2 && is_key_column(rel, 1, pruning->feed->attachment->chapters_id)));
+}
+
+/* Whether a column is the key's at this place, in the order that its type has by itself. */
+static bool
+is_key_column(Relation rel, int i, const char *column)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+
+	return key->partattrs[i] == get_attnum(RelationGetRelid(rel), column) &&
+		key->partcollation[i] == key->parttypcoll[i] &&
+		key->partopfamily[i] == lookup_type_cache(getBaseType(key->parttypid[i]),
+												  TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+}
+
+/* Adds the partitions of a table that can have the filière. */
 static void
 prune(Pruning *pruning, Relation rel)
 {
@@ -87,20 +147,102 @@ prune(Pruning *pruning, Relation rel)
 	Datum		value;
 	int			i;
 
-	if (!is_by_filiere(pruning, rel))
+	check_stack_depth();
+
+	if (desc->nparts == 0)
+		return;
+	if (is_by_time(pruning, rel))
+		prune_by_time(pruning, rel);
+	else if (is_by_filiere(pruning, rel))
+	{
+		pruning->result->for_any_filiere = false;
+
+		/* What the column cannot hold is in no partition. */
+		if (!narrow(pruning->filiere, RelationGetPartitionKey(rel)->parttypid[0], &value))
+			return;
+		i = find_partition(rel, value);
+		if (i >= 0)
+			add_partition(pruning, desc->oids[i], desc->is_leaf[i]);
+	}
+	else
 	{
 		for (i = 0; i < desc->nparts; i++)
+		{
+			pruning->follows = false;
 			add_partition(pruning, desc->oids[i], desc->is_leaf[i]);
-		return;
+		}
+		pruning->follows = false;
+	}
+}
+
+/*
+ * Adds the partitions of a table that is partitioned by time: the ranges, newest
+ * first, as a run if each is one target or one run, and the default partition.
+ */
+static void
+prune_by_time(Pruning *pruning, Relation rel)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(rel, false);
+	int			default_index = desc->boundinfo->default_index;
+	bool		was_dated = pruning->dated;
+
+	pruning->dated = true;
+	for (int i = newest_partition(pruning, rel); i >= 0; i--)
+	{
+		int			nruns = pruning->result->nruns;
+		int			ntargets = pruning->result->ntargets;
+		bool		followed = pruning->follows;
+
+		if (i == default_index)
+			continue;
+		add_partition(pruning, desc->oids[i], desc->is_leaf[i]);
+		pruning->follows = pruning->result->ntargets == ntargets
+			? followed
+			: pruning->result->nruns - nruns == (followed ? 0 : 1);
+	}
+	pruning->follows = false;
+	pruning->dated = was_dated;
+	if (default_index >= 0)
+		add_partition(pruning, desc->oids[default_index], desc->is_leaf[default_index]);
+}
+
+/*
+ * The number of the newest partition that can have chapters behind the position: of
+ * ranges they are in the order of these.
+ */
+static int
+newest_partition(const Pruning *pruning, Relation rel)
+{
+	PartitionKey key = RelationGetPartitionKey(rel);
+	PartitionDesc desc = RelationGetPartitionDesc(rel, false);
+	const ChapterPosition *position = pruning->position;
+	Datum		before_at;
+	bool		equal;
+	int			i;
+
+	switch (position->first_range)
+	{
+		case KEY_RANGE_BEFORE:
+		case KEY_RANGE_AFTER:
+			break;
+		case KEY_RANGE_NEWEST:
+			return desc->nparts - 1;
+		default:
+			return -1;
+	}
+	if (key->partnatts > 1 || !narrow(position->before_at.value, key->parttypid[0], &before_at))
+		return desc->nparts - 1;
+
+	/* Below the lowest bound, or in a gap, there is a lower one or none. */
+	i = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, desc->boundinfo, 1,
+									  &before_at, &equal);
+	for (; i >= -1; i--)
+	{
+		if (desc->boundinfo->indexes[i + 1] >= 0)
+			return desc->boundinfo->indexes[i + 1];
 	}
 
-	/* What the column cannot hold is in no partition. */
-	if (desc->nparts == 0 ||
-		!narrow(pruning->filiere, RelationGetPartitionKey(rel)->parttypid[0], &value))
-		return;
-	i = find_partition(rel, value);
-	if (i >= 0)
-		add_partition(pruning, desc->oids[i], desc->is_leaf[i]);
+	return -1;
 }
 
 /* An argument as the partition key's type; false if that cannot hold it. */
@@ -121,7 +263,10 @@ narrow(Datum value, Oid type, Datum *narrowed)
 	}
 }
 
-/* The number of the partition that a value belongs to, as for a row that is inserted; -1 for none. */
+/*
+ * The number of the partition that a value belongs to, as for a row that is inserted;
+ * -1 for none.
+ */
 static int
 find_partition(Relation rel, Datum value)
 {
@@ -154,23 +299,31 @@ find_partition(Relation rel, Datum value)
 static void
 add_partition(Pruning *pruning, Oid relid, bool is_leaf)
 {
-	const ReferencePlan *plan = pruning->plan;
-
 	if (!is_leaf)
 	{
 		Relation	rel = table_open(relid, AccessShareLock);
 
 		prune(pruning, rel);
 		table_close(rel, NoLock);
-		return;
 	}
-
-	for (int i = 0; i < plan->ntargets; i++)
+	else
 	{
-		if (plan->targets[i].relid == relid)
-		{
-			pruning->targets[pruning->ntargets++] = i;
-			return;
-		}
+		int			number = catalogue_feed_target_number(pruning->plan, relid);
+
+		if (number >= 0)
+			add_target(pruning, number);
 	}
+}
+
+static void
+add_target(Pruning *pruning, int number)
+{
+	PrunedTargets *result = pruning->result;
+	PrunedTarget *target = &result->targets[result->ntargets++];
+
+	target->number = number;
+	target->follows = pruning->follows;
+	target->dated = pruning->dated;
+	if (!target->follows)
+		result->nruns++;
 }

@@ -12,7 +12,9 @@
  * is not there.  That pays only where reads wait for a device.  So reads are timed:
  * one that took longer than catalogue.read_ahead_latency begins it, and a faster one
  * of a block that had not been asked for ends it.  Every so many blocks, one is not
- * asked for, in order to be such a sample.
+ * asked for, in order to be such a sample: a read that was slow by chance costs so
+ * many useless requests, and no more.  While reads are fast not all are timed either,
+ * since two looks at the clock are a few hundredths of a read from the system's cache.
  *
  * Lifetime: the state lies in the caller's.  No pin is taken but that of the block
  * that is read, which belongs to the current resource owner.
@@ -20,14 +22,23 @@
 #include "feed/read_ahead.h"
 
 #include "access/nbtree.h"
+#include "access/visibilitymap.h"
 #include "executor/instrument.h"
 #include "portability/instr_time.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
+/* Of the blocks that could be asked for, one is not. */
 #define BLOCKS_PER_SAMPLE 128
 
+/* Of fast reads the first ones are timed, and then one of so many. */
+#define FIRST_READS_TIMED 4
+#define READS_PER_SAMPLE 8
+
+static void consider(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
+static bool is_at_entry(BTScanPosData *leaf, ItemPointer tid);
+static bool is_sample(ReadAheadScan *ahead, BlockNumber block);
 static int64 blocks_read(void);
 #endif
 
@@ -56,55 +67,87 @@ catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concu
 	ahead->unasked = InvalidBlockNumber;
 }
 
+/*
+ * Asks for a block that a merge is about to read, whichever scan it is of; the caller
+ * sees to it that no more are than io_concurrency.
+ */
+void
+catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block)
+{
+	if (block != ahead->last_block)
+		consider(ahead, rel, block);
+}
+
+/* Asks for the next block, unless it will not be read, or is to be a sample. */
+static void
+consider(ReadAheadScan *ahead, Relation rel, BlockNumber block)
+{
+	ahead->last_block = block;
+	if (ahead->vmbuffer != NULL && VM_ALL_VISIBLE(rel, block, ahead->vmbuffer))
+		return;
+	if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
+		ahead->unasked = block;
+	else if (PrefetchBuffer(rel, MAIN_FORKNUM, block).initiated_io)
+		ahead->shared->blocks++;
+}
+
 #ifndef CATALOGUE_PLAIN_HEAP_FETCH
 
 /* Asks for the blocks behind the entry that the scan has just returned. */
 void
 catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan, ScanDirection direction)
 {
-	const BTScanPosData *leaf = &((BTScanOpaque) scan->opaque)->currPos;
+	BTScanPosData *leaf = &((BTScanOpaque) scan->opaque)->currPos;
 	int			step = ScanDirectionIsForward(direction) ? 1 : -1;
 	int			behind = ScanDirectionIsForward(direction) ? leaf->lastItem - leaf->itemIndex
 		: leaf->itemIndex - leaf->firstItem;
 	int			distance = Min(Min(ahead->distance, behind), ahead->shared->rows_wanted);
 
-	if (ahead->io_concurrency == 0)
+	if (ahead->io_concurrency == 0 || !is_at_entry(leaf, &scan->xs_heaptid))
 		return;
 	if (ahead->leaf != leaf->currPage || (ahead->next - leaf->itemIndex) * step <= 0)
 	{
+		BlockNumber block = ItemPointerGetBlockNumber(&leaf->items[leaf->itemIndex].heapTid);
+
 		ahead->leaf = leaf->currPage;
 		ahead->next = leaf->itemIndex + step;
-		ahead->last_block = ItemPointerGetBlockNumber(&leaf->items[leaf->itemIndex].heapTid);
-		ahead->unasked = ahead->last_block;
+		if (block != ahead->last_block)
+			ahead->unasked = block;
+		ahead->last_block = block;
 	}
 	while ((ahead->next - leaf->itemIndex) * step <= distance)
 	{
 		BlockNumber block = ItemPointerGetBlockNumber(&leaf->items[ahead->next].heapTid);
 
 		ahead->next += step;
-		if (block == ahead->last_block)
-			continue;
-		ahead->last_block = block;
-		if (++ahead->shared->considered % BLOCKS_PER_SAMPLE == 0)
-			ahead->unasked = block;
-		else if (PrefetchBuffer(scan->heapRelation, MAIN_FORKNUM, block).initiated_io)
-			ahead->shared->blocks++;
+		if (block != ahead->last_block)
+			consider(ahead, scan->heapRelation, block);
 	}
 	ahead->distance = Min(ahead->distance * 2, ahead->io_concurrency);
+}
+
+/*
+ * Is that the entry that the leaf page is at?  It is, unless a minor release has
+ * changed the place of what it is read from; then nothing is asked for.
+ */
+static bool
+is_at_entry(BTScanPosData *leaf, ItemPointer tid)
+{
+	return leaf->firstItem >= 0 && leaf->firstItem <= leaf->itemIndex &&
+		leaf->itemIndex <= leaf->lastItem && leaf->lastItem < MaxTIDsPerBTreePage &&
+		ItemPointerEquals(&leaf->items[leaf->itemIndex].heapTid, tid);
 }
 
 /* ReadBuffer(), which is timed where that says how slow reads are. */
 Buffer
 catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block)
 {
-	ReadAhead  *shared = ahead->shared;
 	int64		read_before = blocks_read();
 	instr_time	start;
 	instr_time	duration;
 	Buffer		buffer;
 
-	if (ahead->io_concurrency == 0 || catalogue_read_ahead_latency < 0 ||
-		(shared->reads_are_slow && block != ahead->unasked))
+	if (!is_sample(ahead, block))
 		return ReadBuffer(rel, block);
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -112,9 +155,24 @@ catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	if (blocks_read() > read_before)
-		shared->reads_are_slow = INSTR_TIME_GET_MILLISEC(duration) >= catalogue_read_ahead_latency;
+		ahead->shared->reads_are_slow =
+			INSTR_TIME_GET_MILLISEC(duration) >= catalogue_read_ahead_latency;
 
 	return buffer;
+}
+
+/* Is the read of this block to be timed? */
+static bool
+is_sample(ReadAheadScan *ahead, BlockNumber block)
+{
+	ReadAhead  *shared = ahead->shared;
+
+	if (ahead->io_concurrency == 0 || catalogue_read_ahead_latency < 0)
+		return false;
+	if (shared->reads_are_slow)
+		return block == ahead->unasked;
+
+	return shared->fast_reads++ < FIRST_READS_TIMED || shared->fast_reads % READS_PER_SAMPLE == 0;
 }
 
 /* By this backend, from the operating system. */

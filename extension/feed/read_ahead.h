@@ -20,6 +20,7 @@ typedef struct ReadAhead
 								 * that is being fetched */
 	int			nscans;			/* that share the I/O concurrency at first */
 	bool		reads_are_slow;
+	uint32		fast_reads;		/* while they are not */
 	uint64		considered;		/* blocks */
 	uint64		blocks;			/* of these, that were asked for */
 } ReadAhead;
@@ -35,12 +36,15 @@ typedef struct ReadAheadScan
 	BlockNumber last_block;		/* that was considered */
 	BlockNumber unasked;		/* the last that was not asked for, although
 								 * it may not be in the buffers */
+	Buffer	   *vmbuffer;		/* of a scan that does not read what is
+								 * all-visible; or NULL */
 } ReadAheadScan;
 
 extern void catalogue_read_ahead_init(ReadAhead *shared, int64 rows_wanted, int nscans);
 extern void catalogue_read_ahead_begin(ReadAheadScan *ahead, ReadAhead *shared, int io_concurrency);
 extern void catalogue_read_ahead(ReadAheadScan *ahead, IndexScanDesc scan,
 								 ScanDirection direction);
+extern void catalogue_read_ahead_ask(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 extern Buffer catalogue_read_ahead_block(ReadAheadScan *ahead, Relation rel, BlockNumber block);
 
 #endif							/* CATALOGUE_READ_AHEAD_H */

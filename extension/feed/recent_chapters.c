@@ -7,25 +7,26 @@
  *
  * A call's path: feed.c says what the function is bound to, reference_plan.c
  * what the planner says of it, page_position.c where the page begins.  Where
- * the reference plan is one ordered index scan, rows are streamed from that
- * index (index_scan.c); else the executor runs the plans of key_range.c into a
- * tuplestore.
+ * the reference plan is one ordered index scan, or one for each partition, rows are
+ * streamed from these indexes (index_scan.c); else the executor runs the plans of
+ * key_range.c into a tuplestore.
  *
  * Lifetime: a source lives in a memory context of its own, below the one that
  * was current when it began, and its pin on the feed belongs to that.  What
  * open() makes is in a child of it, reset by close().
  */
 #include "feed/estimate.h"
+#include "feed/explain.h"
 #include "feed/feed.h"
 #include "feed/heap_fetch.h"
 #include "feed/index_scan.h"
 #include "feed/key_range.h"
+#include "feed/ordered_plan.h"
 #include "feed/page_filter.h"
 #include "feed/page_position.h"
 #include "feed/reference_plan.h"
 #include "feed/scan_targets.h"
 #include "feed/virtual_columns.h"
-#include "names.h"
 #include "rights.h"
 #include "scan/tuple_source.h"
 
@@ -45,8 +46,14 @@ typedef struct ChapterSource
 	MemoryContext cxt;			/* holds the source and its pin */
 	CachedPin	feed_pin;
 	ChapterFeed *feed;
-	ReferencePlan plan;			/* as it was at begin */
+	PageFilter	filter;			/* that was asked for */
+	bool		filter_gone;	/* its index has gone since the query was
+								 * planned */
+	CachedPin	targets_pin;
+	ReferencePlan plan;			/* as it was at begin, or when it had changed
+								 * since */
 	Snapshot	snapshot;
+	Oid			role;			/* that began it */
 	MemoryContext page_cxt;		/* what one open() makes; reset by close() */
 	Relation	rel;
 	ColumnSet	columns;		/* that are looked at */
@@ -60,32 +67,31 @@ typedef struct ChapterSource
 	Tuplestorestate *stored;	/* not streaming ... */
 	TupleTableSlot *stored_row; /* ... and its current row */
 
-	/* For EXPLAIN ANALYZE: of the scans that were closed. */
-	uint64		rows_read;
-	uint64		blocks_ahead;
-	int			merged;
+	ChapterCounts counts;		/* of the scans that were closed */
 } ChapterSource;
 
 PG_FUNCTION_INFO_V1(catalogue_recent_chapters);
 
 static TupleSource *begin_chapters(Oid funcid, const List *args, Snapshot snapshot,
 								   const AttrNumber *columns, int ncolumns, const List *used);
+static void begin_targets(ChapterSource *source);
 static void set_columns(ChapterSource *source, const AttrNumber *columns, int ncolumns);
 static void check_select_privilege(ChapterSource *source);
 static void open_chapters(TupleSource *base, const NullableDatum *args, int nargs);
 static void set_filter(ChapterSource *source, const NullableDatum *value);
 static void start_scan(ChapterSource *source, const NullableDatum *filiere);
+static int64 rows_wanted(const ChapterSource *source);
+static void replan(ChapterSource *source);
 static void run_key_ranges(ChapterSource *source, const NullableDatum *filiere);
 static bool next_chapter(TupleSource *base, TupleTableSlot *slot);
 static void close_chapters(TupleSource *base);
 static void end_chapters(TupleSource *base);
-static void add_counts(ChapterSource *source);
-static char *index_condition(const ChapterSource *source, List *args);
-static void explain_counts(const ChapterSource *source, ExplainState *es);
+static void add_counts(const ChapterScan *scan, ChapterCounts *counts);
 static void explain_chapters(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods chapter_source = {
 	.function = catalogue_recent_chapters,
+	.estimate_rows = catalogue_feed_estimate_rows,
 	.estimate = catalogue_feed_estimate,
 	.row_relation = catalogue_feed_relation,
 	.use_conditions = catalogue_feed_use_conditions,
@@ -101,6 +107,7 @@ void
 catalogue_feed_init(void)
 {
 	catalogue_register_tuple_source(&chapter_source);
+	catalogue_ordered_plan_init();
 }
 
 /*
@@ -134,38 +141,63 @@ begin_chapters(Oid funcid, const List *args, Snapshot snapshot, const AttrNumber
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
 	ChapterSource *source = palloc0(sizeof(ChapterSource));
-	PageFilter	filter;
 
 	source->base.methods = &chapter_source;
 	source->cxt = cxt;
 	catalogue_init_pin(&source->feed_pin, cxt);
 	source->feed = catalogue_feed_pin(&source->feed_pin, funcid);
 	source->snapshot = snapshot;
+	source->role = GetUserId();
 	source->page_cxt = AllocSetContextCreate(cxt, "catalogue chapter page", ALLOCSET_SMALL_SIZES);
 
-	filter = catalogue_feed_page_filter(used);
-	catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
-	if (source->plan.not_streamed != NULL && filter.attno != 0)
-	{
-		/* The index has gone: the condition above does without it. */
-		filter.attno = 0;
-		filter.opno = filter.type = InvalidOid;
-		catalogue_feed_read_reference_plan(source->feed, &filter, &source->plan);
-	}
-	source->rel = table_open(source->feed->relid, AccessShareLock);
+	source->filter = catalogue_feed_page_filter(used);
+	catalogue_init_pin(&source->targets_pin, cxt);
+	source->rel = table_open(source->feed->relid, NoLock);	/* locked with the feed */
 	source->base.tupdesc = RelationGetDescr(source->rel);
 	set_columns(source, columns, ncolumns);
+	begin_targets(source);
+
+	MemoryContextSwitchTo(oldcxt);
+	return &source->base;
+}
+
+/* Reads the reference plan, and begins with its targets if there are any. */
+static void
+begin_targets(ChapterSource *source)
+{
+	const PageFilter no_filter = {0};
+
+	if (source->targets != NULL)
+		catalogue_feed_end_targets(source->targets);
+	source->targets = NULL;
+	catalogue_unpin(&source->targets_pin);
+
+	catalogue_feed_read_reference_plan(source->feed, &source->filter, &source->plan,
+									   &source->targets_pin);
+	if (source->plan.not_streamed != NULL && source->filter.attno != 0)
+	{
+		/* The index has gone: the condition above does without it. */
+		source->filter = no_filter;
+		source->filter_gone = true;
+		catalogue_unpin(&source->targets_pin);
+		catalogue_feed_read_reference_plan(source->feed, &source->filter, &source->plan,
+										   &source->targets_pin);
+	}
 
 	if (source->plan.not_streamed == NULL)
 	{
 		check_select_privilege(source);
 		source->targets = catalogue_feed_begin_targets(&source->plan, source->rel,
-													   &source->columns);
+													   source->role, &source->columns);
+
+		/*
+		 * Held from now on: the session that waits with a cursor cannot drop
+		 * it.
+		 */
+		if (source->targets->ntargets == 1)
+			catalogue_feed_open_target(source->targets, &source->targets->targets[0]);
 		catalogue_heap_fetch_begin();
 	}
-
-	MemoryContextSwitchTo(oldcxt);
-	return &source->base;
 }
 
 /* Notes the columns that are looked at: those given, or all of the row type. */
@@ -210,11 +242,17 @@ check_select_privilege(ChapterSource *source)
 	pfree(columns);
 }
 
+/*
+ * A cursor's rows are its owner's, whoever fetches the first one: what is read by
+ * queries is read as the role that began, whose rights are checked and whose policies
+ * apply.
+ */
 static void
 open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 {
 	ChapterSource *source = (ChapterSource *) base;
 	MemoryContext oldcxt = MemoryContextSwitchTo(source->page_cxt);
+	SavedUser	saved;
 	int64		n = args[ARG_N].isnull ? ALL_CHAPTERS : DatumGetInt64(args[ARG_N].value);
 
 	if (n < 0)
@@ -224,6 +262,7 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 				errdetail("The call asked for %lld chapters.", (long long) n));
 
 	source->remaining = args[ARG_FILIERE].isnull ? 0 : n;
+	catalogue_switch_to_role(source->role, &saved);
 	catalogue_feed_find_position(source->feed, &source->plan, source->rel, source->snapshot,
 								 &args[ARG_BEFORE_ID], &args[ARG_BEFORE_AT], &source->position);
 
@@ -234,10 +273,11 @@ open_chapters(TupleSource *base, const NullableDatum *args, int nargs)
 	{
 		if (source->targets != NULL)
 			start_scan(source, &args[ARG_FILIERE]);
-		else
+		if (source->scan == NULL)
 			run_key_ranges(source, &args[ARG_FILIERE]);
 	}
 
+	catalogue_restore_user(&saved);
 	MemoryContextSwitchTo(oldcxt);
 }
 
@@ -262,6 +302,7 @@ static void
 start_scan(ChapterSource *source, const NullableDatum *filiere)
 {
 	ChapterFeed *feed = source->feed;
+	Datum		argument;
 	Datum	   *filieres;
 	int			nfilieres = 0;
 
@@ -270,7 +311,8 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 		bool	   *isnull;
 		int			nelements;
 
-		deconstruct_array(DatumGetArrayTypePCopy(filiere->value), feed->filiere.oid,
+		argument = PointerGetDatum(DatumGetArrayTypePCopy(filiere->value));
+		deconstruct_array(DatumGetArrayTypeP(argument), feed->filiere.oid,
 						  feed->filiere.len, feed->filiere.byval, feed->filiere.align, &filieres,
 						  &isnull, &nelements);
 		for (int i = 0; i < nelements; i++)
@@ -282,12 +324,36 @@ start_scan(ChapterSource *source, const NullableDatum *filiere)
 	else
 	{
 		filieres = palloc(sizeof(Datum));
-		filieres[nfilieres++] = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		argument = datumCopy(filiere->value, feed->filiere.byval, feed->filiere.len);
+		filieres[nfilieres++] = argument;
 	}
 
-	source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
-											 &source->plan, &source->position, filieres, nfilieres,
-											 Min(source->remaining, source->base.max_rows));
+	while (source->scan == NULL && source->targets != NULL)
+	{
+		source->targets->filieres = argument;
+		source->scan = catalogue_feed_scan_begin(source->targets, source->snapshot, feed,
+												 &source->plan, &source->position, filieres, nfilieres,
+												 rows_wanted(source));
+		if (source->scan == NULL)
+			replan(source);
+	}
+}
+
+/* No more are needed; a LIMIT above counts the rows that meet the filter. */
+static int64
+rows_wanted(const ChapterSource *source)
+{
+	return source->filter_gone ? source->remaining : Min(source->remaining, source->base.max_rows);
+}
+
+/* A partition that was locked has changed since the reference plan was read. */
+static void
+replan(ChapterSource *source)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(source->cxt);
+
+	begin_targets(source);
+	MemoryContextSwitchTo(oldcxt);
 }
 
 /*
@@ -381,7 +447,7 @@ close_chapters(TupleSource *base)
 
 	if (source->scan != NULL)
 	{
-		add_counts(source);
+		add_counts(source->scan, &source->counts);
 		catalogue_feed_scan_end(source->scan);
 	}
 	source->scan = NULL;
@@ -394,13 +460,20 @@ close_chapters(TupleSource *base)
 	MemoryContextReset(source->page_cxt);
 }
 
-/* Adds up what the current scan has counted, before it ends. */
+/* Adds up what a scan has counted, before it ends. */
 static void
-add_counts(ChapterSource *source)
+add_counts(const ChapterScan *scan, ChapterCounts *counts)
 {
-	source->rows_read += catalogue_feed_scan_rows_read(source->scan);
-	source->blocks_ahead += catalogue_feed_scan_blocks_ahead(source->scan);
-	source->merged = Max(source->merged, catalogue_feed_scan_merged(source->scan));
+	int64		heap_fetches = catalogue_feed_scan_heap_fetches(scan);
+
+	counts->rows_read += catalogue_feed_scan_rows_read(scan);
+	counts->blocks_ahead += catalogue_feed_scan_blocks_ahead(scan);
+	if (heap_fetches >= 0)
+	{
+		counts->index_only = true;
+		counts->heap_fetches += heap_fetches;
+	}
+	counts->merged = Max(counts->merged, catalogue_feed_scan_merged(scan));
 }
 
 static void
@@ -414,71 +487,14 @@ end_chapters(TupleSource *base)
 	MemoryContextDelete(source->cxt);
 }
 
+/* A query that was not run to its end has an open scan, which goes on. */
 static void
 explain_chapters(TupleSource *base, List *args, ExplainState *es)
 {
-	ChapterSource *source = (ChapterSource *) base;
-	const ReferencePlan *plan = &source->plan;
-	const char *before_id = list_nth(args, ARG_BEFORE_ID);
-	const char *before_at = list_nth(args, ARG_BEFORE_AT);
+	const ChapterSource *source = (const ChapterSource *) base;
+	ChapterCounts counts = source->counts;
 
-	if (plan->not_streamed == NULL)
-	{
-		if (plan->ntargets == 1)
-		{
-			ExplainPropertyText("Index", catalogue_relation_name(plan->targets[0].indexid), es);
-			if (ScanDirectionIsBackward(plan->targets[0].direction))
-				ExplainPropertyText("Scan Direction", "Backward", es);
-		}
-		else
-			ExplainPropertyInteger("Indexes", NULL, plan->ntargets, es);
-		ExplainPropertyText("Index Cond", index_condition(source, args), es);
-	}
-	else
-		ExplainPropertyText("Not Streamed", plan->not_streamed, es);
-	if (before_id != NULL)
-		ExplainPropertyText("Page After", before_id, es);
-	if (before_at != NULL)
-		ExplainPropertyText("Page Before", before_at, es);
-
-	if (es->analyze && source->targets != NULL)
-		explain_counts(source, es);
-}
-
-/* What the index is searched for. */
-static char *
-index_condition(const ChapterSource *source, List *args)
-{
-	const ChapterFeed *feed = source->feed;
-	const PageFilter *filter = &source->plan.filter;
-	const char *filiere = list_nth(args, ARG_FILIERE);
-	char	   *condition = psprintf(feed->several ? "(%s = ANY (%s))" : "(%s = %s)",
-									 quote_identifier(feed->attachment->chapters_filiere),
-									 filiere ? filiere : "NULL");
-
-	if (filter->attno != 0)
-	{
-		const char *column = get_attname(feed->relid, filter->attno, false);
-		const char *value = list_nth(args, ARG_COUNT);
-
-		condition = psprintf("(%s AND (%s = %s))", condition, quote_identifier(column),
-							 value ? value : "NULL");
-	}
-
-	return condition;
-}
-
-/* A query that was not run to its end has an open scan, which goes on. */
-static void
-explain_counts(const ChapterSource *source, ExplainState *es)
-{
-	ChapterSource counts = *source;
-
-	if (counts.scan != NULL)
-		add_counts(&counts);
-	if (source->feed->several || source->plan.ntargets > 1)
-		ExplainPropertyInteger("Merged Scans", NULL, counts.merged, es);
-	ExplainPropertyUInteger("Rows Read", NULL, counts.rows_read, es);
-	if (counts.blocks_ahead > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyUInteger("Blocks Read Ahead", NULL, counts.blocks_ahead, es);
+	if (source->scan != NULL)
+		add_counts(source->scan, &counts);
+	catalogue_feed_explain(source->feed, &source->plan, args, &counts, es);
 }

@@ -49,7 +49,8 @@ catalogue_feed_init_key(ScanKey key, Relation index, AttrNumber attno, StrategyN
 
 /*
  * The keys of a range behind that for the filière; returns how many.  "created_at" is
- * the column's number in the index, and the id's is the next.  One key may point to "row_members", which must live as long as the scan.
+ * the column's number in the index, and the id's is the next.  One key may point to
+ * "row_members", which must live as long as the scan.
  */
 int
 catalogue_feed_init_range_keys(ScanKey keys, ScanKeyData row_members[2], Relation index,

@@ -4,61 +4,124 @@
  *
  * A partition may have its columns in another order than the table, and columns
  * that were dropped; so each target maps the columns that are looked at.  It is
- * opened when it is first read: of many partitions a filière is in few.
+ * locked and opened when it is needed: of many partitions a filière is in few.
+ *
+ * Of a target that the executor reads, only the lock and the columns are here.
  *
  * Lifetime: in the context that is current at the beginning.  Locks are kept to the
  * end of the transaction.
  */
 #include "feed/scan_targets.h"
 
+#include "feed/index_only.h"
+#include "feed/leaf_scan.h"
+
 #include "access/attmap.h"
 #include "access/genam.h"
 #include "access/table.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/spccache.h"
 
+static void set_leaf_columns(const ScanTargets *targets, ScanTarget *target);
+pg_noreturn static void report_dropped(const ScanTargets *targets);
 static void map_columns(const ScanTargets *targets, ScanTarget *target);
 
 /* All arguments must live as long as the targets. */
 ScanTargets *
-catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, const ColumnSet *columns)
+catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel, Oid role,
+							 const ColumnSet *columns)
 {
 	ScanTargets *targets = palloc0(offsetof(ScanTargets, targets) +
 								   sizeof(ScanTarget) * plan->ntargets);
 
 	targets->cxt = CurrentMemoryContext;
 	targets->rel = rel;
+	targets->role = role;
 	targets->columns = columns;
 	targets->ntargets = plan->ntargets;
 	for (int i = 0; i < plan->ntargets; i++)
+	{
 		targets->targets[i].plan = &plan->targets[i];
+		targets->targets[i].locked = plan->targets_locked;
+		if (plan->targets[i].by_executor)
+			set_leaf_columns(targets, &targets->targets[i]);
+	}
 
 	return targets;
 }
 
-/* Opens a target, if it is not yet. */
+/* The columns that are looked at, in the executor's rows: one behind the other. */
+static void
+set_leaf_columns(const ScanTargets *targets, ScanTarget *target)
+{
+	ColumnSet  *columns = &target->columns;
+
+	columns->ncolumns = targets->columns->ncolumns;
+	columns->numbers = palloc(sizeof(AttrNumber) * Max(columns->ncolumns, 1));
+	columns->last = 0;
+	for (int i = 0; i < columns->ncolumns; i++)
+		columns->numbers[i] = columns->last = LEAF_COLUMNS + i;
+}
+
+/*
+ * Locks a target, before the reference plan is asked whether it is current, and the
+ * target read.
+ */
+void
+catalogue_feed_lock_target(ScanTarget *target)
+{
+	if (!target->locked)
+		LockRelationOid(target->plan->relid, AccessShareLock);
+	target->locked = true;
+}
+
+/* Opens a target that is locked, if it is not open yet; its index too, unless the executor reads it. */
 void
 catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target)
 {
 	MemoryContext oldcxt;
 
-	if (target->index != NULL)
+	if (target->index != NULL || (target->rel != NULL && target->plan->by_executor))
 		return;
 
 	oldcxt = MemoryContextSwitchTo(targets->cxt);
 	if (target->rel == NULL)
-		target->rel = table_open(target->plan->relid, AccessShareLock);
-	target->io_concurrency = get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
-	map_columns(targets, target);
-	target->virtual_columns = catalogue_feed_begin_virtual_columns(target->rel,
-																   target->columns.numbers,
-																   target->columns.ncolumns);
-	target->index = index_open(target->plan->indexid, AccessShareLock);
+		target->rel = try_table_open(target->plan->relid,
+									 target->plan->relid == RelationGetRelid(targets->rel)
+									 ? NoLock	/* locked with the feed */
+									 : AccessShareLock);
+	if (target->rel == NULL)
+		report_dropped(targets);
+	if (!target->plan->by_executor)
+	{
+		target->io_concurrency =
+			get_tablespace_io_concurrency(target->rel->rd_rel->reltablespace);
+		map_columns(targets, target);
+		target->index = try_index_open(target->plan->indexid, AccessShareLock);
+		if (target->index == NULL)
+			report_dropped(targets);
+		target->index_only = catalogue_index_only_fits(target);
+	}
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The columns that are looked at, by their numbers in a target; 0 for one that was dropped. */
+/* Other sessions wait for our locks, but this one can drop what a cursor will read. */
+static void
+report_dropped(const ScanTargets *targets)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("a partition of table \"%s\", or its index, has been dropped since the query began",
+				   RelationGetRelationName(targets->rel)));
+}
+
+/*
+ * The columns that are looked at, by their numbers in a target; 0 for one that was
+ * dropped.  And how those are computed that are virtual.
+ */
 static void
 map_columns(const ScanTargets *targets, ScanTarget *target)
 {
@@ -69,6 +132,8 @@ map_columns(const ScanTargets *targets, ScanTarget *target)
 	if (target->plan->relid != RelationGetRelid(targets->rel))
 		map = build_attrmap_by_name_if_req(RelationGetDescr(target->rel),
 										   RelationGetDescr(targets->rel), false);
+	target->virtual_columns = catalogue_feed_begin_virtual_columns(targets->rel, columns->numbers,
+																   columns->ncolumns, map);
 	if (map == NULL)
 		return;
 

@@ -22,24 +22,29 @@ typedef struct ColumnSet
 typedef struct ScanTarget
 {
 	const IndexTarget *plan;
+	bool		locked;
 	Relation	rel;			/* NULL until it is first read */
 	Relation	index;
 	int			io_concurrency; /* of its tablespace */
 	ColumnSet	columns;		/* by their numbers in this table */
 	VirtualColumns *virtual_columns;	/* of those; NULL for none */
+	bool		index_only;		/* the index has these columns */
 } ScanTarget;
 
 typedef struct ScanTargets
 {
 	MemoryContext cxt;
 	Relation	rel;			/* whose columns are asked for */
+	Oid			role;			/* as which the executor reads */
 	const ColumnSet *columns;
+	Datum		filieres;		/* the call's argument, for the executor */
 	int			ntargets;
 	ScanTarget	targets[FLEXIBLE_ARRAY_MEMBER];
 } ScanTargets;
 
 extern ScanTargets *catalogue_feed_begin_targets(const ReferencePlan *plan, Relation rel,
-												 const ColumnSet *columns);
+												 Oid role, const ColumnSet *columns);
+extern void catalogue_feed_lock_target(ScanTarget *target);
 extern void catalogue_feed_open_target(ScanTargets *targets, ScanTarget *target);
 extern void catalogue_feed_end_targets(ScanTargets *targets);
 extern void catalogue_feed_store_columns(const ColumnSet *columns, TupleTableSlot *row,

@@ -57,8 +57,9 @@ PG_FUNCTION_INFO_V1(catalogue_cached_lookups_json);
 PG_FUNCTION_INFO_V1(catalogue_lookups_version);
 
 static Datum copy_version(const LookupContent *content);
-static void estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate);
-static void estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate);
+static double estimate_rows(Oid funcid, List *args);
+static double estimate_document(Oid funcid, List *args);
+static void estimate_cost(Oid funcid, List *args, TupleSourceEstimate *estimate);
 static TupleSource *begin_rows(Oid funcid, const List *args, Snapshot snapshot,
 							   const AttrNumber *columns, int ncolumns, const List *used);
 static TupleSource *begin_document(Oid funcid, const List *args, Snapshot snapshot,
@@ -84,7 +85,8 @@ static void explain_source(TupleSource *base, List *args, ExplainState *es);
 
 static const TupleSourceMethods row_source = {
 	.function = catalogue_cached_lookups,
-	.estimate = estimate_rows,
+	.estimate_rows = estimate_rows,
+	.estimate = estimate_cost,
 	.take_conditions = catalogue_take_lookup_conditions,
 	.begin = begin_rows,
 	.open = open_rows,
@@ -96,7 +98,8 @@ static const TupleSourceMethods row_source = {
 
 static const TupleSourceMethods document_source = {
 	.function = catalogue_cached_lookups_json,
-	.estimate = estimate_document,
+	.estimate_rows = estimate_document,
+	.estimate = estimate_cost,
 	.begin = begin_document,
 	.open = open_document,
 	.next = next_document,
@@ -193,30 +196,35 @@ copy_version(const LookupContent *content)
 }
 
 /* All rows of the tables, or one university's part of them. */
-static void
-estimate_rows(Oid funcid, List *args, TupleSourceEstimate *estimate)
+static double
+estimate_rows(Oid funcid, List *args)
 {
 	const Attachment *attachment = catalogue_attachment_with_lookups(funcid);
 	Node	   *universite = list_nth(args, ARG_UNIVERSITE);
+	double		rows = 0;
 	double		universites = 1;
 	ListCell   *lc;
 
 	foreach(lc, attachment->lookups)
-		estimate->rows += catalogue_lookup_table_rows(lfirst(lc));
+		rows += catalogue_lookup_table_rows(lfirst(lc));
 	if (IsA(universite, Const) && ((Const *) universite)->constisnull)
-		estimate->rows = 0;
+		rows = 0;
 	else if (!catalogue_asks_for_everything(funcid, args))
 		universites = catalogue_lookup_table_rows(linitial(attachment->lookups));
 
-	estimate->rows = clamp_row_est(estimate->rows / Max(universites, 1));
-	estimate->total_cost = cpu_tuple_cost * estimate->rows;
+	return clamp_row_est(rows / Max(universites, 1));
+}
+
+static double
+estimate_document(Oid funcid, List *args)
+{
+	return 1;
 }
 
 static void
-estimate_document(Oid funcid, List *args, TupleSourceEstimate *estimate)
+estimate_cost(Oid funcid, List *args, TupleSourceEstimate *estimate)
 {
-	estimate->rows = 1;
-	estimate->total_cost = cpu_tuple_cost;
+	estimate->total_cost = cpu_tuple_cost * estimate->rows;
 }
 
 static TupleSource *

@@ -7,7 +7,6 @@
  */
 #include "scan/order.h"
 
-#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/paths.h"
 #include "utils/lsyscache.h"
@@ -21,17 +20,21 @@ static bool wants_nulls_first(PlannerInfo *root, const EquivalenceClass *eclass)
  * columns: what is sorted by behind another column is of no use without that.
  */
 List *
-catalogue_order_pathkeys(PlannerInfo *root, RelOptInfo *rel, FuncExpr *call,
-						 const TupleSourceOrder *order)
+catalogue_order_pathkeys(PlannerInfo *root, RelOptInfo *rel, const TupleSourceOrder *order)
 {
 	List	   *pathkeys = NIL;
-	TupleDesc	tupdesc = order->ncolumns > 0 ? get_expr_result_tupdesc((Node *) call, false) : NULL;
+
+	/*
+	 * Where nothing is compared or sorted by, nothing is asked of the
+	 * catalogs.
+	 */
+	if (root->eq_classes == NIL)
+		return NIL;
 
 	for (int i = 0; i < order->ncolumns; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(tupdesc, order->columns[i].attno - 1);
-		Var		   *var = makeVar(rel->relid, att->attnum, att->atttypid, att->atttypmod,
-								  att->attcollation, 0);
+		Var		   *var = makeVar(rel->relid, order->columns[i].attno, order->columns[i].type,
+								  order->columns[i].typmod, order->columns[i].collation, 0);
 		PathKey    *pathkey = descending_pathkey(root, rel, var, order->columns[i].nullable);
 
 		if (pathkey == NULL)

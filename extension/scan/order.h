@@ -9,7 +9,7 @@
 
 #include "nodes/pathnodes.h"
 
-extern List *catalogue_order_pathkeys(PlannerInfo *root, RelOptInfo *rel, FuncExpr *call,
+extern List *catalogue_order_pathkeys(PlannerInfo *root, RelOptInfo *rel,
 									  const TupleSourceOrder *order);
 
 #endif							/* CATALOGUE_ORDER_H */

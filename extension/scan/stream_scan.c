@@ -3,9 +3,8 @@
  *		The CustomScan that replaces a call of one of the extension's functions.
  *
  * INTERFACE ROUTINES
- *		catalogue_stream_scan_init	registers the node and the planner hook
- *		add_stream_path				the hook: a path for FROM function(...)
- *		plan_stream_scan			path -> plan
+ *		catalogue_stream_scan_init	registers the node and the planner's side of it
+ *		catalogue_stream_source		the source that a path or plan names
  *		begin/exec/rescan/end		executor callbacks
  *		explain_stream_scan			the function, and what its source adds
  *
@@ -14,23 +13,12 @@
  * by one, and takes from each only the columns that the query refers to: no
  * other is deformed or detoasted, and a LIMIT above it ends the work.
  *
- * There is no relation behind an RTE_FUNCTION, so scanrelid is 0, and
- * custom_scan_tlist lists the columns that are referred to.  The source stores
- * these in the scan's own slot; where the query returns just these, in this
- * order, no projection is needed.  The tables that are read are not in the range
- * table either: their OIDs are added to the plan's dependencies, and the source
- * locks them when it begins.
- *
- * custom_exprs are the call's arguments, so that the planner puts Params into
- * them (LATERAL, prepared statements, sub-selects), followed by the values that
- * conditions compare with which the source applies by itself, and by the LIMIT and
- * OFFSET above, where they bound the scan.  custom_private is lists of one element:
- * the function's OID, the number of its source and, in a plan, how many of
- * custom_exprs are of LIMIT and OFFSET; and what the source said of the conditions
- * that it uses.
+ * The source stores the columns that are referred to in the scan's own slot; where
+ * the query returns just these, in this order, no projection is needed.  What the
+ * plan's lists hold is said in stream_path.c, which makes them.
  */
-#include "scan/column_statistics.h"
-#include "scan/order.h"
+#include "scan/stream_scan.h"
+
 #include "scan/row_bound.h"
 #include "scan/tuple_source.h"
 
@@ -38,15 +26,6 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/extensible.h"
-#include "nodes/makefuncs.h"
-#include "optimizer/cost.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/pathnode.h"
-#include "optimizer/paths.h"
-#include "optimizer/planmain.h"
-#include "optimizer/restrictinfo.h"
-#include "parser/parsetree.h"
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -61,19 +40,13 @@ typedef struct StreamScanState
 								 * Const */
 	NullableDatum *arg_values;	/* of custom_exprs */
 	int			nargs;			/* of the source; what follows is a LIMIT's */
+	ExprState  *end_qual;		/* where a row does not meet it, none does
+								 * behind */
 	TupleSource *source;
 	bool		is_open;
 	FmgrInfo   *tracked;		/* NULL where calls are not tracked */
 } StreamScanState;
 
-static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
-
-static void add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
-static bool collect_columns(RelOptInfo *rel, List *clauses, List **columns);
-static Plan *plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
-							  List *tlist, List *clauses, List *custom_plans);
-
-static const TupleSourceMethods *source_methods(List *custom_private);
 static Node *create_stream_scan_state(CustomScan *cscan);
 static void begin_stream_scan(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *exec_stream_scan(CustomScanState *node);
@@ -84,16 +57,12 @@ static void explain_stream_scan(CustomScanState *node, List *ancestors, ExplainS
 static FmgrInfo *tracked_function(Oid funcid);
 static void check_columns(TupleDesc tupdesc, List *custom_scan_tlist);
 static TupleTableSlot *next_row(ScanState *ss);
-static TupleTableSlot *next_row_tracked(StreamScanState *state, TupleTableSlot *slot);
+static inline bool fetch_row(StreamScanState *state, TupleTableSlot *slot);
+static bool fetch_row_tracked(StreamScanState *state, TupleTableSlot *slot);
 static bool recheck_row(ScanState *ss, TupleTableSlot *slot);
 static void open_source(StreamScanState *state);
 
-static const CustomPathMethods path_methods = {
-	.CustomName = "Catalogue Stream",
-	.PlanCustomPath = plan_stream_scan,
-};
-
-static const CustomScanMethods scan_methods = {
+const CustomScanMethods catalogue_stream_scan_methods = {
 	.CustomName = "Catalogue Stream",
 	.CreateCustomScanState = create_stream_scan_state,
 };
@@ -111,163 +80,13 @@ static const CustomExecMethods exec_methods = {
 void
 catalogue_stream_scan_init(void)
 {
-	RegisterCustomScanMethods(&scan_methods);
-	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = add_stream_path;
-	catalogue_column_statistics_init();
-}
-
-/*
- * Replaces the paths of a call of a function that has a source by a streaming one.
- *
- * The library may have been loaded by this very query: the planner asks the
- * function's support function for its row estimate before it makes paths.
- */
-static void
-add_stream_path(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
-{
-	FuncExpr   *call;
-	int			number;
-	List	   *columns;
-	TupleSourceEstimate estimate = {.rows = rel->tuples};
-	const TupleSourceMethods *methods;
-	CustomPath *path;
-
-	if (prev_set_rel_pathlist_hook)
-		prev_set_rel_pathlist_hook(root, rel, rti, rte);
-
-	if (rte->rtekind != RTE_FUNCTION || !catalogue_enable_stream || rte->funcordinality ||
-		list_length(rte->functions) != 1)
-		return;
-	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	if (!IsA(call, FuncExpr) || (number = catalogue_find_tuple_source(call->funcid)) < 0)
-		return;
-	if (!collect_columns(rel, extract_actual_clauses(rel->baserestrictinfo, false), &columns))
-		return;
-
-	methods = catalogue_tuple_source(number);
-	methods->estimate(call->funcid, call->args, &estimate);
-	if (methods->row_relation != NULL)
-		catalogue_set_column_widths(rel, methods->row_relation(call->funcid));
-
-	path = makeNode(CustomPath);
-	path->path.pathtype = T_CustomScan;
-	path->path.parent = rel;
-	path->path.pathtarget = rel->reltarget;
-	path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
-	path->path.parallel_safe = rel->consider_parallel;
-	path->path.rows = path->path.param_info ? path->path.param_info->ppi_rows : rel->rows;
-	path->path.startup_cost = estimate.startup_cost;
-	path->path.total_cost = estimate.total_cost;
-	path->path.pathkeys = catalogue_order_pathkeys(root, rel, call, &estimate.order);
-	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_private = list_make2(list_make1_oid(call->funcid), list_make1_int(number));
-	path->methods = &path_methods;
-
-	/*
-	 * A function scan's cost leaves out the work inside the function, so the
-	 * two cannot be compared; but it does all that this path does, and then
-	 * copies the rows.
-	 */
-	rel->pathlist = list_make1(path);
-	rel->partial_pathlist = NIL;
-
-	/*
-	 * What the call would have made the plan depend on, and what its source
-	 * reads.
-	 */
-	record_plan_function_dependency(root, call->funcid);
-	root->glob->relationOids = list_concat(root->glob->relationOids, estimate.relation_oids);
-	if (estimate.depends_on_role)
-		root->glob->dependsOnRole = true;
-}
-
-/*
- * The columns of the function's row type that the query or these clauses refer
- * to, as Vars.  False where they refer to the row as a whole, which the scan's
- * slot does not hold; row marks (FOR UPDATE, UPDATE ... FROM) do so too.
- */
-static bool
-collect_columns(RelOptInfo *rel, List *clauses, List **columns)
-{
-	List	   *exprs = list_concat_copy(rel->reltarget->exprs, clauses);
-	Bitmapset  *seen = NULL;
-	ListCell   *lc;
-
-	*columns = NIL;
-	foreach(lc, pull_var_clause((Node *) exprs, PVC_RECURSE_PLACEHOLDERS))
-	{
-		Var		   *var = lfirst_node(Var, lc);
-
-		if (var->varno != rel->relid || bms_is_member(var->varattno, seen))
-			continue;
-		if (var->varattno == InvalidAttrNumber)
-			return false;
-		*columns = lappend(*columns, var);
-		seen = bms_add_member(seen, var->varattno);
-	}
-
-	return true;
-}
-
-/* The plan of a path.  Its Params are put in by the caller, in createplan.c. */
-static Plan *
-plan_stream_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
-				 List *clauses, List *custom_plans)
-{
-	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	FuncExpr   *call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	const TupleSourceMethods *methods = source_methods(best_path->custom_private);
-	CustomScan *cscan = makeNode(CustomScan);
-	List	   *columns;
-	List	   *used = NIL;
-	List	   *bound;
-	ListCell   *lc;
-
-	cscan->scan.plan.targetlist = tlist;
-	cscan->scan.plan.qual = extract_actual_clauses(clauses, false);
-	cscan->scan.scanrelid = 0;
-	cscan->flags = best_path->flags;
-	cscan->custom_exprs = copyObject(call->args);
-	if (methods->take_conditions != NULL)
-		cscan->custom_exprs =
-			list_concat(cscan->custom_exprs,
-						methods->take_conditions(rel->relid, &cscan->scan.plan.qual));
-	/* Where a security barrier orders the conditions, none is to come first. */
-	if (methods->use_conditions != NULL && root->qual_security_level == 0)
-		cscan->custom_exprs =
-			list_concat(cscan->custom_exprs,
-						methods->use_conditions(call->funcid, call->args, rel->relid,
-												cscan->scan.plan.qual, &used));
-	bound = catalogue_row_bound_exprs(root, rel, best_path->path.pathkeys, used != NIL ? 1 : 0);
-	cscan->custom_exprs = list_concat(cscan->custom_exprs, bound);
-	cscan->custom_private = list_concat_copy(best_path->custom_private,
-											 list_make2(list_make1_int(list_length(bound)), used));
-
-	/*
-	 * Columns that only conditions refer to which the source applies are not
-	 * needed.
-	 */
-	if (!collect_columns(rel, cscan->scan.plan.qual, &columns))
-		elog(ERROR, "unexpected whole-row reference in a stream scan");
-	foreach(lc, columns)
-	{
-		Var		   *var = lfirst_node(Var, lc);
-
-		cscan->custom_scan_tlist =
-			lappend(cscan->custom_scan_tlist,
-					makeTargetEntry((Expr *) copyObject(var), foreach_current_index(lc) + 1,
-									strVal(list_nth(rte->eref->colnames, var->varattno - 1)),
-									false));
-	}
-	cscan->methods = &scan_methods;
-
-	return &cscan->scan.plan;
+	RegisterCustomScanMethods(&catalogue_stream_scan_methods);
+	catalogue_stream_path_init();
 }
 
 /* The source that a path or plan names. */
-static const TupleSourceMethods *
-source_methods(List *custom_private)
+const TupleSourceMethods *
+catalogue_stream_source(List *custom_private)
 {
 	return catalogue_tuple_source(linitial_int(lsecond(custom_private)));
 }
@@ -280,7 +99,7 @@ create_stream_scan_state(CustomScan *cscan)
 
 	state->css.methods = &exec_methods;
 	state->funcid = linitial_oid(linitial(cscan->custom_private));
-	state->methods = source_methods(cscan->custom_private);
+	state->methods = catalogue_stream_source(cscan->custom_private);
 
 	return (Node *) state;
 }
@@ -296,17 +115,25 @@ begin_stream_scan(CustomScanState *node, EState *estate, int eflags)
 	CustomScan *cscan = castNode(CustomScan, node->ss.ps.plan);
 	AttrNumber *columns = palloc(sizeof(AttrNumber) * list_length(cscan->custom_scan_tlist));
 	int			ncolumns = 0;
+	int			nend = lsecond_int(lthird(cscan->custom_private));
+	int			nvalues = list_length(cscan->custom_exprs) - nend;
 	AclResult	aclresult;
 	ListCell   *lc;
 
 	foreach(lc, cscan->custom_exprs)
-		state->args =
-		lappend(state->args,
-				IsA(lfirst(lc), Const) ? NULL : ExecInitExpr(lfirst(lc), &node->ss.ps));
+	{
+		if (foreach_current_index(lc) == nvalues)
+			break;
+		state->args = lappend(state->args, IsA(lfirst(lc), Const)
+							  ? NULL
+							  : ExecInitExpr(lfirst(lc), &node->ss.ps));
+	}
+	if (nend > 0)
+		state->end_qual = ExecInitQual(list_copy_tail(cscan->custom_exprs, nvalues), &node->ss.ps);
 
-	state->arg_values = palloc(sizeof(NullableDatum) * list_length(cscan->custom_exprs));
+	state->arg_values = palloc(sizeof(NullableDatum) * nvalues);
 	state->tracked = tracked_function(state->funcid);
-	state->nargs = list_length(cscan->custom_exprs) - linitial_int(lthird(cscan->custom_private));
+	state->nargs = nvalues - linitial_int(lthird(cscan->custom_private));
 
 	foreach(lc, cscan->custom_scan_tlist)
 		columns[ncolumns++] = castNode(Var, lfirst_node(TargetEntry, lc)->expr)->varattno;
@@ -374,39 +201,57 @@ static TupleTableSlot *
 next_row(ScanState *ss)
 {
 	StreamScanState *state = (StreamScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	bool		found = state->tracked == NULL ? fetch_row(state, slot) : fetch_row_tracked(state, slot);
 
-	if (state->tracked != NULL)
-		return next_row_tracked(state, ss->ss_ScanTupleSlot);
-	if (!state->is_open)
-		open_source(state);
-	state->methods->next(state->source, ss->ss_ScanTupleSlot);
-
-	return ss->ss_ScanTupleSlot;
-}
-
-/* The next row, with what the function's statistics say; opening it counts as the call. */
-static TupleTableSlot *
-next_row_tracked(StreamScanState *state, TupleTableSlot *slot)
-{
-	LOCAL_FCINFO(fcinfo, 0);
-	PgStat_FunctionCallUsage usage;
-	bool		opens = !state->is_open;
-
-	fcinfo->flinfo = state->tracked;
-	pgstat_init_function_usage(fcinfo, &usage);
-	if (opens)
-		open_source(state);
-	state->methods->next(state->source, slot);
-	pgstat_end_function_usage(&usage, opens);
+	if (found && state->end_qual != NULL)
+	{
+		ss->ps.ps_ExprContext->ecxt_scantuple = slot;
+		if (!ExecQual(state->end_qual, ss->ps.ps_ExprContext))
+			ExecClearTuple(slot);
+	}
 
 	return slot;
 }
 
-/* Not reached: row marks refer to the whole row, for which there is no such node. */
+/* The next row of the source, which the first row opens. */
+static inline bool
+fetch_row(StreamScanState *state, TupleTableSlot *slot)
+{
+	if (!state->is_open)
+		open_source(state);
+
+	return state->methods->next(state->source, slot);
+}
+
+/* The next row, with what the function's statistics say; opening it counts as the call. */
+static bool
+fetch_row_tracked(StreamScanState *state, TupleTableSlot *slot)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	PgStat_FunctionCallUsage usage;
+	bool		opens = !state->is_open;
+	bool		found;
+
+	fcinfo->flinfo = state->tracked;
+	pgstat_init_function_usage(fcinfo, &usage);
+	found = fetch_row(state, slot);
+	pgstat_end_function_usage(&usage, opens);
+
+	return found;
+}
+
+/*
+ * The next row, where EvalPlanQual() runs a plan again for a row that was updated
+ * meanwhile.  A call's own row mark refers to the whole row, for which there is no
+ * such node; but one below a UNION ALL has none, and is read again as any table there.
+ */
 static bool
 recheck_row(ScanState *ss, TupleTableSlot *slot)
 {
-	return true;
+	(void) next_row(ss);
+
+	return !TupIsNull(slot);
 }
 
 /*

@@ -76,15 +76,14 @@ catalogue_tuple_source_support(PG_FUNCTION_ARGS)
 {
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestRows *rows = (SupportRequestRows *) request;
-	TupleSourceEstimate estimate = {0};
 	int			number;
 
 	if (!IsA(request, SupportRequestRows) || rows->node == NULL || !IsA(rows->node, FuncExpr) ||
 		(number = catalogue_find_tuple_source(rows->funcid)) < 0)
 		PG_RETURN_POINTER(NULL);
 
-	tuple_sources[number]->estimate(rows->funcid, ((FuncExpr *) rows->node)->args, &estimate);
-	rows->rows = estimate.rows;
+	rows->rows = tuple_sources[number]->estimate_rows(rows->funcid,
+													  ((FuncExpr *) rows->node)->args);
 
 	PG_RETURN_POINTER(request);
 }

@@ -33,6 +33,9 @@ typedef struct TupleSourceOrder
 	struct
 	{
 		AttrNumber	attno;
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
 		bool		nullable;
 	}			columns[MAX_ORDER_COLUMNS];
 } TupleSourceOrder;
@@ -40,7 +43,7 @@ typedef struct TupleSourceOrder
 /* What the planner wants to know about one call. */
 typedef struct TupleSourceEstimate
 {
-	double		rows;			/* set before by a caller who knows it */
+	double		rows;			/* set before, by whoever asks */
 	Cost		startup_cost;
 	Cost		total_cost;
 	List	   *relation_oids;	/* relations whose change invalidates the plan */
@@ -55,9 +58,12 @@ typedef struct TupleSourceMethods
 	PGFunction	function;
 
 	/*
-	 * Estimates one call, from its planned argument expressions.  May raise
-	 * what the call itself would raise.
+	 * Estimates the rows of one call, from its planned argument expressions.
+	 * May raise what the call itself would raise.
 	 */
+	double		(*estimate_rows) (Oid funcid, List *args);
+
+	/* The rest, for a call of so many rows. */
 	void		(*estimate) (Oid funcid, List *args, TupleSourceEstimate *estimate);
 
 	/*
@@ -74,10 +80,10 @@ typedef struct TupleSourceMethods
 	List	   *(*take_conditions) (Index rti, List **conditions);
 
 	/*
-	 * Finds those conditions by which the source can read less.  They are
-	 * applied above it all the same.  Returns what they compare with, for
-	 * open(), and what begin() is to know of them: a list that a plan can
-	 * keep.  NULL for a source that uses none.
+	 * Finds those conditions by which the source can read less, the most
+	 * selective first.  They are applied above it all the same.  Returns what
+	 * they compare with, for open(), and what begin() is to know of them: a
+	 * list that a plan can keep.  NULL for a source that uses none.
 	 */
 	List	   *(*use_conditions) (Oid funcid, List *args, Index rti, List *conditions,
 								   List **used);

@@ -21,6 +21,8 @@ COMMENT ON FUNCTION catalogue.everything(anyelement) IS 'default of an argument 
 GRANT EXECUTE ON FUNCTION catalogue.everything(anyelement) TO PUBLIC;
 
 -- The functions that an attachment asks for, as the parts of CREATE FUNCTION.
+-- A default is parsed by every call that leaves its argument out, twice: as a literal
+-- it is a constant of the argument's type, where 100 would be a conversion besides.
 CREATE FUNCTION catalogue.wanted_functions(attachment regclass)
 	RETURNS TABLE (kind text, name text, types text, arguments text, result text,
 		options text, symbol text)
@@ -49,7 +51,7 @@ WITH chapters AS (
 )
 SELECT 'FUNCTION', c.function,
 	format('%s, bigint, %s, %s', c.filiere, c.id, c.created_at),
-	format('%s %s, n bigint DEFAULT 100, before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
+	format('%s %s, n bigint DEFAULT ''100'', before_id %s DEFAULT NULL, before_at %s DEFAULT NULL',
 		c.name, c.filiere, c.id, c.created_at),
 	format('SETOF %s', c.row_type),
 	'STABLE PARALLEL SAFE ROWS 100 SUPPORT catalogue.tuple_source_support',

@@ -12,8 +12,8 @@
  * bench_hash	the chapters of "bench" without their long texts, dated all, in 16
  * bench_time	partitions, by the filiere's hash and by time
  *
- * One chapter in fifty is undated, and times repeat.  Keys are not checked
- * while loading.
+ * One chapter in 49 is undated, of every filiere, and times repeat.  Keys are not
+ * checked while loading.
  */
 SET client_min_messages = warning;
 SET synchronous_commit = off;
@@ -42,7 +42,7 @@ SELECT i, md5('universite')::uuid, md5('ufr ' || i % 8)::uuid, bench.filiere(i %
 	'Chapitre ' || i % 12, 'Introduction, partie ' || i,
 	texts[1 + i % 50] || texts[1 + i % 51], 'cours.pdf', 'uploads/cours/' || i || '.pdf',
 	texts[1 + i % 52], texts[1 + i % 53],
-	'professeur' || i % 100, CASE WHEN i % 50 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
+	'professeur' || i % 100, CASE WHEN i % 49 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
 FROM generate_series(1, :chapters) AS i,
 	(SELECT array_agg(text) AS texts FROM (
 		SELECT string_agg(md5(j::text), '') AS text FROM generate_series(0, 32 * 53 - 1) AS j GROUP BY j / 32) AS t) AS t;
@@ -52,9 +52,15 @@ INSERT INTO bench_big.chapitres_complets (id, universite_id, ufr_id, filiere_id,
 SELECT i, md5('universite')::uuid, md5('ufr')::uuid,
 	CASE WHEN i > 10000 THEN 'big' ELSE bench.filiere(i % 20) END,
 	md5('matiere')::uuid, 'L1', 'S1', 'Chapitre ' || i % 12, 'Introduction, partie ' || i,
-	'professeur' || i % 100, CASE WHEN i % 50 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
+	'professeur' || i % 100, CASE WHEN i % 49 > 0 THEN timestamp '2020-01-01' + i / 10 * interval '1 minute' END
 FROM generate_series(1, 10000 + :big) AS i
 ORDER BY md5(i::text);
+
+-- Arrays of filieres most of which have no chapters.
+CREATE TABLE bench.many_filieres (size integer PRIMARY KEY, names varchar[]);
+ALTER TABLE bench.many_filieres ALTER names SET STORAGE EXTERNAL;
+INSERT INTO bench.many_filieres
+SELECT size, ARRAY(SELECT bench.filiere(i) FROM generate_series(1, size) AS i) FROM unnest('{1000,30000}'::integer[]) AS size;
 
 CREATE TABLE bench.subjects (id varchar PRIMARY KEY, nom text);
 INSERT INTO bench.subjects SELECT md5('matiere ' || i)::uuid::varchar, 'Matiere ' || i FROM generate_series(0, 999) AS i;
@@ -87,5 +93,6 @@ CREATE INDEX ON bench.chapitres_complets (filiere_id, created_at DESC NULLS LAST
 CREATE INDEX ON bench_big.chapitres_complets (filiere_id, created_at DESC NULLS LAST, id DESC);
 ALTER TABLE bench.chapitres_complets SET (autovacuum_enabled = off);
 ALTER TABLE bench_big.chapitres_complets SET (autovacuum_enabled = off);
-VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets, bench.subjects, bench_hash.chapters, bench_time.chapters;
+VACUUM (ANALYZE) bench.chapitres_complets, bench_big.chapitres_complets, bench.subjects, bench.many_filieres,
+	bench_hash.chapters, bench_time.chapters;
 CHECKPOINT;

@@ -35,9 +35,9 @@ $$;
 
 PREPARE made AS SELECT * FROM signatures('app');
 SELECT set_eq('made', $$VALUES
-	('recent_chapters', 'filiere text, n bigint DEFAULT 100, before_id bigint DEFAULT NULL::bigint, before_at timestamp without time zone DEFAULT NULL::timestamp without time zone',
+	('recent_chapters', 'filiere text, n bigint DEFAULT ''100''::bigint, before_id bigint DEFAULT NULL::bigint, before_at timestamp without time zone DEFAULT NULL::timestamp without time zone',
 		'SETOF app.chapitres_complets', 's', 's', false),
-	('recent_chapters_any', 'filieres text[], n bigint DEFAULT 100, before_id bigint DEFAULT NULL::bigint, before_at timestamp without time zone DEFAULT NULL::timestamp without time zone',
+	('recent_chapters_any', 'filieres text[], n bigint DEFAULT ''100''::bigint, before_id bigint DEFAULT NULL::bigint, before_at timestamp without time zone DEFAULT NULL::timestamp without time zone',
 		'SETOF app.chapitres_complets', 's', 's', false),
 	('delete_professor_batch', 'username text, batch_size integer DEFAULT 1000, missing_ok boolean DEFAULT false',
 		'TABLE(relation regclass, action text, row_count bigint)', 'v', 'u', false),

@@ -16,7 +16,7 @@ SELECT * FROM finish();
 
 -- The foreign session sees what is committed, so there is no transaction
 -- around all this: the database is the test's own.
-SELECT plan(10);
+SELECT plan(18);
 CREATE EXTENSION catalogue;
 CREATE EXTENSION postgres_fdw;
 CREATE TABLE public.chapters (id integer PRIMARY KEY, filiere varchar(20) NOT NULL, created_at timestamp, titre text);
@@ -72,4 +72,60 @@ SELECT is((SELECT titre FROM far.recent_chapters('f7', 1)), (SELECT titre FROM p
 	'other columns');
 SELECT throws_ok($$ SELECT * FROM far.recent_chapters('f7', before_id => -1) $$, 'P0002', NULL, 'a chapter that is not there');
 SELECT is((SELECT count(*) FROM far.recent_chapters('f7', 10) JOIN public.chapters USING (id)), 10::bigint, 'joined with a local table');
+
+-- The old chapters are far away, the new ones are here: these stream, and those are
+-- asked for only when they are needed, and in order.
+CREATE SCHEMA archive;
+CREATE TABLE archive.chapters (id integer, filiere varchar(20) NOT NULL, created_at timestamp NOT NULL, titre text,
+	PRIMARY KEY (id, created_at)) PARTITION BY RANGE (created_at);
+SELECT count(*) AS attached FROM catalogue.attach('archive', '{"chapters": {"relation": "chapters", "filiere": "filiere", "author": null}}') \gset
+ALTER TABLE archive.chapters DROP CONSTRAINT chapters_pkey;
+CREATE TABLE public.old_chapters AS SELECT * FROM public.chapters WHERE created_at < '2024-01-02';
+CREATE FOREIGN TABLE archive.old PARTITION OF archive.chapters FOR VALUES FROM (MINVALUE) TO ('2024-01-02')
+	SERVER other OPTIONS (schema_name 'public', table_name 'old_chapters');
+CREATE TABLE archive.new PARTITION OF archive.chapters FOR VALUES FROM ('2024-01-02') TO (MAXVALUE);
+INSERT INTO archive.new SELECT * FROM public.chapters WHERE created_at >= '2024-01-02';
+CREATE INDEX ON archive.new (filiere, created_at DESC NULLS LAST, id DESC);
+ANALYZE archive.new;
+SELECT is((SELECT string_agg(l, E'\n') FROM pg_temp.plan_of($$ SELECT id FROM archive.recent_chapters('f7') $$) AS l),
+	E'Custom Scan (Catalogue Stream)\n  Function: recent_chapters\n  Indexes: 1\n  Partitions Without Index: 1\n  Index Cond: (filiere = ''f7''::text)',
+	'EXPLAIN says that one partition streams');
+CREATE FUNCTION pg_temp.archived(filieres text[], cursor_id integer DEFAULT NULL) RETURNS integer[] LANGUAGE sql AS $$
+	SELECT array_agg(id ORDER BY created_at DESC, id DESC) FROM public.chapters
+	WHERE filiere = ANY (filieres) AND created_at IS NOT NULL
+		AND (cursor_id IS NULL OR (created_at, id) < (SELECT created_at, id FROM public.chapters WHERE id = cursor_id))
+$$;
+SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL)), pg_temp.archived('{f7}'), 'here and there');
+SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL, before_id => 1007)), pg_temp.archived('{f7}', 1007), 'behind a chapter that is there');
+SELECT is((SELECT array_agg(id) FROM archive.recent_chapters('f7', NULL, before_id => 1907)), pg_temp.archived('{f7}', 1907), 'behind one that is here');
+SELECT is((SELECT array_agg(id) FROM archive.recent_chapters_any('{f7,f8,f7}', NULL)), pg_temp.archived('{f7,f8}'), 'several filieres');
+-- What is there is read as the role that opened the cursor, whoever comes to it.
+BEGIN;
+CREATE ROLE archive_reader;
+CREATE ROLE archive_other;
+GRANT USAGE ON SCHEMA archive TO archive_reader;
+GRANT SELECT ON archive.chapters TO archive_reader;
+SELECT format('CREATE USER MAPPING FOR archive_reader SERVER other OPTIONS (user %L, password_required %L)', current_user, 'false') \gexec
+SET LOCAL ROLE archive_reader;
+DECLARE reader CURSOR FOR SELECT id FROM archive.recent_chapters('f7', NULL);
+SET LOCAL ROLE archive_other;
+DO $$
+DECLARE
+	reader refcursor := 'reader';
+	moved integer;
+BEGIN
+	MOVE ALL FROM reader;
+	GET DIAGNOSTICS moved = ROW_COUNT;
+	PERFORM set_config('catalogue_test.moved', moved::text, true);
+EXCEPTION WHEN OTHERS THEN
+	PERFORM set_config('catalogue_test.moved', SQLERRM, true);
+END
+$$;
+RESET ROLE;
+SELECT current_setting('catalogue_test.moved') AS moved \gset
+ROLLBACK;
+SELECT is(:'moved', cardinality(pg_temp.archived('{f7}'))::text, 'a cursor goes on there as the role that opened it');
+DROP TABLE public.old_chapters;
+SELECT is((SELECT count(*) FROM archive.recent_chapters('f7', 10)), 10::bigint, 'a page of what is here asks for nothing there');
+SELECT throws_ok($$ SELECT count(*) FROM archive.recent_chapters('f7', NULL) $$, '42P01', NULL, 'what is there has gone');
 SELECT * FROM finish();

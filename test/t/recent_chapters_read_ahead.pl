@@ -14,6 +14,8 @@ $node->start;
 plan skip_all => 'the system cannot be asked for blocks'
   if ($node->psql('postgres', 'SET effective_io_concurrency = 8'))[0] != 0 && $node->stop;
 plan skip_all => 'nothing is read ahead on this version yet' if $node->pg_version >= 20 && $node->stop;
+plan skip_all => 'built to read nothing ahead'
+  if ($ENV{COPT} // '') =~ /CATALOGUE_PLAIN_HEAP_FETCH/ && $node->stop;
 $node->safe_psql('postgres', "\\set chapters 10000\n\\i test/fixtures/feed.sql");
 $node->safe_psql('postgres', q{
 	CREATE SCHEMA parts;
@@ -62,18 +64,51 @@ is(read_ahead('EXECUTE page(5)', "PREPARE page(int) AS $page LIMIT \$1", 'SET pl
 is(read_ahead("$page ORDER BY titre LIMIT 5"), 19, 'a sort needs all');
 is(read_ahead("SELECT titre FROM recent_chapters('f7', 20) WHERE id > 0 LIMIT 5"), 4 + 8,
 	'and conditions may need more');
-is(read_ahead("SELECT (SELECT max(s) FROM (SELECT id AS s FROM recent_chapters('f7', 20) LIMIT o.n) AS c) FROM (VALUES (5), (5)) AS o(n)"),
+is(read_ahead("SELECT (SELECT max(s) FROM (SELECT titre AS s FROM recent_chapters('f7', 20) LIMIT o.n) AS c) FROM (VALUES (5), (5)) AS o(n)"),
 	4, 'LIMIT of an outer row');
+
+# Each of the merged scans may be the one that all rows come from.
+cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], NULL)
+		ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 5}), '<=', 3 * 4, '... of merged scans');
+is(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 30) LIMIT 1}), 0,
+	'... for the first row of which each scan reads one');
+cmp_ok(read_ahead(q{SELECT titre FROM parts.recent_chapters('f7', 20) LIMIT 5}), '<=', 2 * 4, '... of partitions');
+
+# No read is as fast as that, so all samples are slow; or none are.
+my $slow = 'SET catalogue.read_ahead_latency = 0.000001';
+is(read_ahead($page, $slow), 18, 'from the second row on where the first read was slow');
+cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL)}, $slow), '>=', 180, '... and to the end');
+sub change_latency
+{
+	my ($from, $to, $row) = @_;
+	return read_ahead(qq{SELECT titre, CASE WHEN row_number() OVER () = $row
+			THEN set_config('catalogue.read_ahead_latency', '$to', false) END
+		FROM recent_chapters('f7', 80)}, "SET catalogue.read_ahead_latency = $from");
+}
+my $later = change_latency('1000', '0.000001', 10);
+cmp_ok($later, '<=', 69, 'reads become slow: not before the tenth row');
+cmp_ok($later, '>=', 60, '... but soon');
+cmp_ok(read_ahead(q{SELECT titre, CASE WHEN row_number() OVER () = 3
+		THEN set_config('catalogue.read_ahead_latency', '1000', false) END
+	FROM recent_chapters('f7', NULL)}, $slow), '<=', 128 + 8, 'reads become fast: the next sample ends it');
 
 # The first of each leaf page comes unasked.
 cmp_ok(read_ahead(q{SELECT titre FROM backward.recent_chapters('f7', 20)}), '>=', 18, 'backward');
 cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 30)}), '>=', 24, 'merged');
-is(read_ahead(q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], 1)}), 0, 'one row of three filieres');
+# Chapters of these are not on one block either.
+my $first = q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f17', 'f33'], 1)};
+is(read_ahead($first), 2, 'the first rows of three filieres, but one');
+is(read_ahead($first, 'SET effective_io_concurrency = 0'), 0, '... not where the tablespace is not to be');
+# More filieres than may be open: their entries are merged before a row is read.
+my $batches = q{SELECT titre FROM recent_chapters_any(ARRAY['f1', 'f17', 'f33', 'f49'], 12)};
+cmp_ok(read_ahead($batches, 'SET work_mem = 64'), '>=', 8, 'by batches, most of a page: some are on one block');
+is(read_ahead("$batches LIMIT 4", 'SET work_mem = 64'), 3, '... no further than a LIMIT');
 cmp_ok(read_ahead(q{SELECT titre FROM parts.recent_chapters('f7', 20)}), '>=', 16, 'partitions');
 cmp_ok(read_ahead(q{SELECT titre FROM recent_chapters('f7', NULL)}), '>=', 190, 'a whole filiere, two ranges of it');
 
 # Nothing but time changes.
 foreach my $query (
+	q{SET work_mem = 64; SELECT * FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3', 'f4'], NULL)},
 	q{SELECT * FROM recent_chapters('f7', NULL)},
 	q{SELECT * FROM recent_chapters('f7', 50, 4007)},
 	q{SELECT * FROM recent_chapters_any(ARRAY['f1', 'f2', 'f3'], NULL)},
@@ -85,6 +120,43 @@ foreach my $query (
 	is($node->safe_psql('postgres', "SET catalogue.read_ahead_latency = 0; SET effective_io_concurrency = 8; $query"),
 		$without, "same rows: $query");
 }
+
+# What was closed, cancelled or has failed while it read ahead leaves no pin.
+$node->restart;
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_buffercache');
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_safe('SET catalogue.read_ahead_latency = 0; SET effective_io_concurrency = 8');
+sub pins
+{
+	return $session->query_safe(q{SELECT count(*) FROM pg_buffercache AS b JOIN pg_class AS c ON b.relfilenode = c.relfilenode
+		WHERE pinning_backends > 0 AND relnamespace IN ('public'::regnamespace, 'parts'::regnamespace)});
+}
+foreach my $call (
+	q{recent_chapters('f8', NULL)},
+	q{recent_chapters_any(ARRAY['f8', 'f9', 'f10'], NULL)},
+	q{parts.recent_chapters('f8', NULL)})
+{
+	my $cursor = "DECLARE c CURSOR FOR SELECT titre FROM $call; MOVE 3 FROM c";
+	$session->query_safe("BEGIN; $cursor");
+	cmp_ok(pins(), '>', 0, "a cursor has pins: $call");
+	$session->query_safe('CLOSE c');
+	is(pins(), 0, '... and none when it is closed');
+	$session->query_safe("SAVEPOINT s; $cursor; ROLLBACK TO s");
+	is(pins(), 0, '... or rolled back to a savepoint');
+	$session->query_safe("$cursor; ROLLBACK");
+	is(pins(), 0, '... or rolled back');
+	$session->query_safe('BEGIN');
+	$session->query_safe("DO \$\$ BEGIN PERFORM 1 / (id % 4) FROM $call; EXCEPTION WHEN division_by_zero THEN END \$\$");
+	is(pins(), 0, '... nor has a call whose error was caught');
+	$session->query_safe('ROLLBACK');
+	$session->query("SET statement_timeout = '200ms'");
+	$session->query("SELECT count(pg_sleep(0.05)) FROM $call");
+	like($session->{stderr}, qr/statement timeout/, '... nor one');
+	$session->{stderr} = '';
+	$session->query_safe('RESET statement_timeout');
+	is(pins(), 0, '... that was cancelled');
+}
+$session->quit;
 $node->stop;
 
 done_testing();
